@@ -137,6 +137,7 @@ type Alert struct {
 	Kind           string // stable, translated for people: "archive_without_revoke"
 	Subject        string // what it is about: "api_entreprise/51234", "access/ID"
 	Detail         string // JSON, without any secret
+	Once           string // when not empty: at most one alert, ever, with this key
 	OpenedAt       time.Time
 	AcknowledgedAt time.Time // zero while it waits for someone
 	AcknowledgedBy string

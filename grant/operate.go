@@ -1,0 +1,258 @@
+package grant
+
+import (
+	"context"
+	"time"
+
+	"guichet"
+)
+
+// Errors of the operators' verbs.
+var (
+	ErrBlocked      = &guichet.Error{Kind: guichet.Conflict, Code: "already_blocked", Reason: "This token is blocked already."}
+	ErrNotValidated = &guichet.Error{Kind: guichet.Conflict, Code: "not_validated", Reason: "A token can be issued only for a request that is validated now."}
+	ErrPast         = &guichet.Error{Kind: guichet.Invalid, Code: "date_in_the_past", Reason: "This date is in the past.", Field: "at"}
+	ErrWiped        = &guichet.Error{Kind: guichet.Gone, Code: "body_purged", Reason: "The body of this delivery was purged; it cannot be replayed."}
+)
+
+// A Blocking is how an operator takes a token back.
+type Blocking struct {
+	At      time.Time // zero: now
+	Reason  string
+	Replace bool // issue another token at the same time, which is not born blocked
+}
+
+// Block takes one token back, now or at a date. It returns the token that
+// replaces it, when one was asked for.
+func (d *Desk) Block(ctx context.Context, by guichet.Actor, id guichet.ID, b Blocking) (replacement guichet.ID, err error) {
+	standing, err := d.Store.Standing(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	err = d.Store.Update(ctx, func(tx Tx) error {
+		replacement = ""
+		now := d.Clock.Now()
+		if !b.At.IsZero() && b.At.Before(now) {
+			return ErrPast
+		}
+		request, token, err := d.findToken(tx, standing)
+		if err != nil {
+			return err
+		}
+		if !token.BlockedAt.IsZero() {
+			return ErrBlocked
+		}
+		if b.Replace {
+			if replacement, err = d.issue(tx, by, request, token.Authorization, token.Scopes, now); err != nil {
+				return err
+			}
+		}
+		detail := map[string]string{"token": id.String(), "reason": b.Reason, "replacement": replacement.String()}
+		if !b.At.IsZero() && b.At.After(now) {
+			token.BlockAt, token.BlockReason = b.At, b.Reason
+			detail["at"] = b.At.Format(time.RFC3339)
+			if err := d.audit(tx, by, "token.block_foreseen", request.Subject(), detail); err != nil {
+				return err
+			}
+			return tx.Amend(&token)
+		}
+		if err := d.audit(tx, by, "token.blocked", request.Subject(), detail); err != nil {
+			return err
+		}
+		_, err = tx.Block([]guichet.ID{id}, now, b.Reason)
+		return err
+	})
+	return replacement, err
+}
+
+// Issue gives a validated request one more token.
+func (d *Desk) Issue(ctx context.Context, by guichet.Actor, provider, externalID string) (id guichet.ID, err error) {
+	err = d.Store.Update(ctx, func(tx Tx) error {
+		request, _, err := tx.Find(provider, externalID, [32]byte{})
+		switch {
+		case err != nil:
+			return err
+		case request.ID == "":
+			return ErrNoRequest
+		}
+		var authorization string
+		if n := len(request.Tokens); n > 0 {
+			authorization = request.Tokens[n-1].Authorization
+		}
+		id, err = d.issue(tx, by, request, authorization, request.Scopes, d.Clock.Now())
+		return err
+	})
+	return id, err
+}
+
+func (d *Desk) issue(tx Tx, by guichet.Actor, r Request, authorization string, scopes []string, now time.Time) (guichet.ID, error) {
+	if r.Situation() != IsValidated {
+		return "", ErrNotValidated
+	}
+	token := Token{
+		ID: d.Clock.NewID(), RequestID: r.ID, Authorization: authorization, Scopes: scopes, Title: r.Title,
+		IssuedAt: now, ExpiresAt: ExpiryFrom(now),
+	}
+	if err := tx.Issue(&token); err != nil {
+		return "", err
+	}
+	return token.ID, d.audit(tx, by, "token.issued", r.Subject(), map[string]string{"token": token.ID.String()})
+}
+
+// Revoke takes a whole request back by the hand of an operator, as the source's
+// own revoke would: every token is blocked and people are told.
+func (d *Desk) Revoke(ctx context.Context, by guichet.Actor, provider, externalID, reason string) (blocked int, err error) {
+	err = d.Store.Update(ctx, func(tx Tx) error {
+		request, _, err := tx.Find(provider, externalID, [32]byte{})
+		switch {
+		case err != nil:
+			return err
+		case request.ID == "":
+			return ErrNoRequest
+		}
+		now := d.Clock.Now()
+		// The event is ours, so nothing of the request but its entitlement changes,
+		// and it is newer than anything that was applied.
+		fired := now
+		if request.LastGrant.FiredAt.After(fired) {
+			fired = request.LastGrant.FiredAt
+		}
+		event := Event{
+			Provider: provider, Name: Revoke, Sent: string(Revoke), ExternalID: externalID, FiredAt: fired.Truncate(time.Second).Add(time.Second),
+			Payload: Payload{Reason: reason},
+		}
+		decision := Apply(request, event, d.terms(provider, now))
+		decision.Alerts = nil // the operator knows
+		after := decision.Request
+		if decision.Changed {
+			after.RevokedAt = now
+			if err := tx.Save(&after); err != nil {
+				return err
+			}
+		}
+		detail := map[string]string{"reason": reason, "before": string(request.Status), "after": string(after.Status)}
+		if err := d.audit(tx, by, "request.revoked", request.Subject(), detail); err != nil {
+			return err
+		}
+		for _, l := range d.letters(after, decision, event, len(decision.Block), "") {
+			if err := d.post(tx, l, now); err != nil {
+				return err
+			}
+		}
+		blocked, err = tx.Block(decision.Block, now, reason)
+		return err
+	})
+	return blocked, err
+}
+
+// Reveal notes that someone sees a token in clear. The token itself is computed
+// by the caller after this returned.
+func (d *Desk) Reveal(ctx context.Context, by guichet.Actor, id guichet.ID) (Standing, error) {
+	standing, err := d.Store.Standing(ctx, id)
+	if err != nil {
+		return Standing{}, err
+	}
+	err = d.Store.Update(ctx, func(tx Tx) error {
+		return d.audit(tx, by, "token.revealed", standing.Provider+"/"+standing.ExternalID, map[string]string{"token": id.String()})
+	})
+	return standing, err
+}
+
+// Replay gives a delivery of the journal to the rules once more, after a repair.
+// What was applied already has no effect again.
+func (d *Desk) Replay(ctx context.Context, by guichet.Actor, id guichet.ID) (done Delivery, err error) {
+	old, err := d.Store.Delivery(ctx, id)
+	switch {
+	case err != nil:
+		return Delivery{}, err
+	case old.Body == nil:
+		return Delivery{}, ErrWiped
+	}
+	event, problem := Parse(old.Provider, old.Format, old.Body)
+	err = d.Store.Update(ctx, func(tx Tx) error {
+		now := d.Clock.Now()
+		done = Delivery{
+			ID: d.Clock.NewID(), Provider: old.Provider, Format: old.Format, ExternalID: old.ExternalID, Event: event.Sent,
+			ModelType: event.ModelType, FiredAt: event.FiredAt, ReceivedAt: now, Identity: old.Identity, Body: old.Body,
+			BodyHash: old.BodyHash, Actor: by,
+		}
+		if settled := old.Effect != Quarantined && old.Effect != Held || !old.Resolved.IsZero(); !settled {
+			done.ReplayOf = old.ID
+		}
+		if event.ExternalID != "" && externalID.MatchString(event.ExternalID) {
+			done.ExternalID = event.ExternalID
+		}
+		if err := d.receive(tx, &done, event, problem); err != nil {
+			return err
+		}
+		if err := d.audit(tx, by, "delivery.replayed", done.Chain(), map[string]string{"delivery": id.String(), "effect": string(done.Effect)}); err != nil {
+			return err
+		}
+		if done.ReplayOf != "" && done.Effect != Quarantined && done.Effect != Held {
+			return tx.Resolve(old.ID, now)
+		}
+		return nil
+	})
+	return done, err
+}
+
+// Sweep does what falls due: blocks foreseen for now, data to purge. A job runs
+// it every minute. It returns how many of each were done.
+func (d *Desk) Sweep(ctx context.Context) (blocked, purged int, err error) {
+	toPurge, toBlock, err := d.Store.Due(ctx, d.Clock.Now())
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, t := range toBlock {
+		if _, err := d.Block(ctx, guichet.System("sweep"), t.ID, Blocking{Reason: t.BlockReason}); err != nil && guichet.CodeOf(err) != ErrBlocked.Code {
+			return blocked, purged, err
+		}
+		blocked++
+	}
+	for _, r := range toPurge {
+		err := d.Store.Update(ctx, func(tx Tx) error {
+			now := d.Clock.Now()
+			request, _, err := tx.Find(r.Provider, r.ExternalID, [32]byte{})
+			if err != nil || request.PurgeAt.IsZero() || request.PurgeAt.After(now) {
+				return err // it came back to life since it was listed
+			}
+			return d.purge(tx, &request, now)
+		})
+		if err != nil {
+			return blocked, purged, err
+		}
+		purged++
+	}
+	return blocked, purged, nil
+}
+
+// purge forgets the people of a request that never had a token. Numbers, dates
+// and the hashes of the journal stay, so that a late event finds the place.
+func (d *Desk) purge(tx Tx, r *Request, now time.Time) error {
+	if len(r.Tokens) > 0 {
+		return nil
+	}
+	r.Title, r.Description, r.Contacts, r.Authorizations, r.Scopes = "", "", nil, nil, nil
+	r.SIRET, r.Organization, r.PublicID, r.Procedure = "", "", "", ""
+	r.PurgeAt, r.PurgedAt, r.UpdatedAt = time.Time{}, now, now
+	if err := tx.Save(r); err != nil {
+		return err
+	}
+	if err := tx.WipeBodies(r.Provider, r.ExternalID); err != nil {
+		return err
+	}
+	return d.audit(tx, guichet.System("purge"), "request.purged", r.Subject(), nil)
+}
+
+func (d *Desk) findToken(tx Tx, s Standing) (Request, Token, error) {
+	request, _, err := tx.Find(s.Provider, s.ExternalID, [32]byte{})
+	if err != nil {
+		return Request{}, Token{}, err
+	}
+	for _, t := range request.Tokens {
+		if t.ID == s.ID {
+			return request, t, nil
+		}
+	}
+	return Request{}, Token{}, ErrNoToken
+}
