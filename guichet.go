@@ -175,3 +175,15 @@ type Outbox interface {
 	Audit(AuditEntry) error
 	Enqueue(Job) error
 }
+
+// ErrNoAlert is returned for an alert that does not exist.
+var ErrNoAlert = &Error{Kind: NotFound, Code: "unknown_alert", Reason: "No alert has this identifier."}
+
+// An AlertFilter narrows a list of alerts; zero fields do not.
+type AlertFilter struct {
+	Open     bool
+	Subject  string
+	BeforeAt time.Time // the end of the page before
+	BeforeID ID
+	Limit    int
+}

@@ -125,7 +125,7 @@ func (d *Desk) carryOut(tx Tx, done *Delivery, before Request, decision Decision
 		if after.ID == "" {
 			after.ID, after.CreatedAt = d.Clock.NewID(), done.ReceivedAt
 		}
-		if err := d.save(tx, &after); err != nil {
+		if err := tx.Save(&after); err != nil {
 			return err
 		}
 	}
@@ -146,20 +146,16 @@ func (d *Desk) carryOut(tx Tx, done *Delivery, before Request, decision Decision
 	if err := d.tell(tx, done, after, decision, letters, token); err != nil {
 		return err
 	}
+	if !after.PurgeAt.IsZero() && !after.PurgeAt.After(done.ReceivedAt) { // the delay is zero
+		if err := d.purge(tx, &after, done.ReceivedAt); err != nil {
+			return err
+		}
+	}
 	if len(decision.Block) == 0 {
 		return nil
 	}
 	_, err = tx.Block(decision.Block, done.ReceivedAt, blockReason(done, event))
 	return err
-}
-
-// save writes the request, emptied first when its time to be purged has come
-// already.
-func (d *Desk) save(tx Tx, r *Request) error {
-	if r.PurgeAt.IsZero() || r.PurgeAt.After(d.Clock.Now()) {
-		return tx.Save(r)
-	}
-	return d.purge(tx, r, d.Clock.Now())
 }
 
 // grantToken issues or prolongs the token of an approval; an empty id means that

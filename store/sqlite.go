@@ -1,0 +1,197 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+
+	"guichet/store/query"
+)
+
+// batcher is the one writer of a SQLite database. It runs the closures that wait
+// one after the other in one transaction, each in its own savepoint, commits
+// once for all of them, and only then tells their callers. A closure that fails
+// spoils no other. A lone closure waits for nobody: a batch is whatever has come
+// while the one before was being made durable.
+//
+// If we die before the commit, none of the batch happened and no caller was
+// told; if we die after, all of it happened.
+type batcher struct {
+	store *Store
+	queue chan *waiting
+	done  chan struct{}
+	once  sync.Once
+
+	conn  *sql.Conn
+	stmts *statements
+}
+
+// waiting is one closure and where its caller waits.
+type waiting struct {
+	ctx     context.Context
+	fn      func(*tx) error
+	err     error
+	topics  []Topic
+	panicky any
+	stack   []byte
+	told    chan struct{}
+}
+
+const batchLimit = 512
+
+func newBatcher(s *Store) *batcher {
+	b := &batcher{store: s, queue: make(chan *waiting, batchLimit), done: make(chan struct{})}
+	go b.loop()
+	return b
+}
+
+var errClosed = ErrUnavailable.Because(errors.New("the store is closed"))
+
+func (b *batcher) run(ctx context.Context, fn func(*tx) error) error {
+	w := &waiting{ctx: ctx, fn: fn, told: make(chan struct{})}
+	if !b.send(w) {
+		return errClosed
+	}
+	<-w.told // never abandoned: the caller must know whether it happened
+	if w.panicky != nil {
+		panic(fmt.Sprintf("%v\n\nin a transaction:\n%s", w.panicky, w.stack))
+	}
+	return w.err
+}
+
+func (b *batcher) send(w *waiting) (sent bool) {
+	defer func() {
+		if recover() != nil { // the queue was closed meanwhile
+			sent = false
+		}
+	}()
+	b.queue <- w
+	return true
+}
+
+// close refuses new work, finishes what waits and releases the connection.
+func (b *batcher) close() {
+	b.once.Do(func() { close(b.queue) })
+	<-b.done
+}
+
+func (b *batcher) loop() {
+	defer close(b.done)
+	batch := make([]*waiting, 0, batchLimit)
+	for first := range b.queue {
+		batch = append(batch[:0], first)
+	drain:
+		for len(batch) < batchLimit {
+			select {
+			case w, open := <-b.queue:
+				if !open {
+					break drain
+				}
+				batch = append(batch, w)
+			default:
+				break drain
+			}
+		}
+		b.perform(batch)
+	}
+	b.disconnect()
+}
+
+// perform runs one batch and tells everyone how it ended.
+func (b *batcher) perform(batch []*waiting) {
+	if err := b.transact(batch); err != nil {
+		b.disconnect() // the state of the connection is not known any more
+		for _, w := range batch {
+			if w.err == nil {
+				w.err = ErrUnavailable.Because(err)
+			}
+			w.topics = nil
+		}
+	}
+	for _, w := range batch {
+		b.store.wake(w.topics)
+		close(w.told)
+	}
+}
+
+// transact returns an error when nothing of the batch is known to be durable.
+func (b *batcher) transact(batch []*waiting) error {
+	ctx := context.Background() // a caller that goes away must not interrupt the others
+	if err := b.connect(ctx); err != nil {
+		return err
+	}
+	if err := b.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	wrote := false
+	for _, w := range batch {
+		if w.err = w.ctx.Err(); w.err != nil {
+			continue
+		}
+		if err := b.one(ctx, w); err != nil {
+			return err
+		}
+		wrote = wrote || w.err == nil && w.panicky == nil
+	}
+	if !wrote {
+		return b.exec(ctx, "ROLLBACK")
+	}
+	return b.store.commit(func() error { return b.exec(ctx, "COMMIT") })
+}
+
+// one runs one closure in a savepoint. The error returned is the database's; the
+// closure's own is in w.err.
+func (b *batcher) one(ctx context.Context, w *waiting) error {
+	if err := b.exec(ctx, "SAVEPOINT one"); err != nil {
+		return err
+	}
+	t := &tx{ctx: ctx, q: query.New(b.stmts), db: b.stmts, store: b.store}
+	func() {
+		defer func() {
+			if w.panicky = recover(); w.panicky != nil {
+				w.stack = debug.Stack()
+			}
+		}()
+		w.err = w.fn(t)
+	}()
+	if w.err != nil || w.panicky != nil {
+		if err := b.exec(ctx, "ROLLBACK TO one"); err != nil {
+			return err
+		}
+	} else {
+		w.topics = t.topics
+	}
+	return b.exec(ctx, "RELEASE one")
+}
+
+func (b *batcher) exec(ctx context.Context, text string) error {
+	_, err := b.stmts.ExecContext(ctx, text)
+	return err
+}
+
+func (b *batcher) connect(ctx context.Context) error {
+	if b.conn != nil {
+		return nil
+	}
+	conn, err := b.store.write.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	b.conn, b.stmts = conn, newStatements(conn)
+	return nil
+}
+
+// disconnect gives the connection up with whatever transaction it was in: a
+// closed SQLite connection rolls back.
+func (b *batcher) disconnect() {
+	if b.conn == nil {
+		return
+	}
+	_ = b.conn.Raw(func(any) error { return driver.ErrBadConn })
+	_ = b.conn.Close()
+	b.conn, b.stmts = nil, nil
+}
