@@ -233,6 +233,9 @@ func (r *Runner) handle(ctx context.Context, c Claimed) (err error) {
 		}
 	}()
 	h := r.Handlers[c.Kind]
+	if c.Attempt > c.MaxAttempts {
+		return Permanent(errors.New("its workers died each time"))
+	}
 	if h == nil {
 		return fmt.Errorf("no handler for %q in this program", c.Kind)
 	}

@@ -185,13 +185,32 @@ func (b *batcher) connect(ctx context.Context) error {
 	return nil
 }
 
-// disconnect gives the connection up with whatever transaction it was in: a
-// closed SQLite connection rolls back.
+// disconnect gives the connection up with whatever transaction it was in. The
+// rollback and the statements come first: SQLite keeps the locks of a connection
+// that is closed while a statement of it is open.
 func (b *batcher) disconnect() {
 	if b.conn == nil {
 		return
 	}
+	_, _ = b.conn.ExecContext(context.Background(), "ROLLBACK")
+	b.stmts.close()
 	_ = b.conn.Raw(func(any) error { return driver.ErrBadConn })
 	_ = b.conn.Close()
 	b.conn, b.stmts = nil, nil
+}
+
+// LimitSize keeps a SQLite database from growing beyond its present size, as a
+// full disk would, until heal is called.
+func (s *Store) LimitSize(ctx context.Context) (heal func(), err error) {
+	limit := func(pages string) error {
+		return s.batch.run(ctx, func(t *tx) error {
+			_, err := t.db.ExecContext(ctx, "PRAGMA max_page_count = "+pages)
+			return err
+		})
+	}
+	n, err := s.count(ctx, "PRAGMA page_count")
+	if err != nil {
+		return nil, err
+	}
+	return func() { _ = limit("1073741823") }, limit(fmt.Sprint(n + 8))
 }

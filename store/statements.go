@@ -74,3 +74,13 @@ func (s *statements) QueryRowContext(ctx context.Context, text string, args ...a
 	}
 	return stmt.QueryRowContext(ctx, args...)
 }
+
+// close gives every statement back.
+func (s *statements) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, stmt := range s.byID {
+		_ = stmt.Close()
+	}
+	clear(s.byID)
+}

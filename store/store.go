@@ -98,13 +98,12 @@ func Open(ctx context.Context, source string, o Options) (*Store, error) {
 
 func (s *Store) openSQLite(ctx context.Context, path string) error {
 	// FULL, because an answered delivery must survive a power cut; NORMAL may lose
-	// the last commits. Writers take their lock at BEGIN, so that a transaction
-	// never fails half-way because another one writes.
+	// the last commits.
 	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() +
 		"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)" +
-		"&_pragma=cache_size(-8000)&_pragma=temp_store(2)&_txlock=immediate"
+		"&_pragma=cache_size(-8000)&_pragma=temp_store(2)"
 	var err error
-	if s.write, err = sql.Open("sqlite", dsn); err != nil {
+	if s.write, err = sql.Open("sqlite", dsn+"&_txlock=immediate"); err != nil {
 		return err
 	}
 	s.write.SetMaxOpenConns(1)

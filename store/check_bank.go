@@ -1,0 +1,4 @@
+package store
+
+// bankInvariants are what must hold of the bank window.
+var bankInvariants = []invariant{}
