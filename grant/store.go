@@ -94,7 +94,7 @@ type TokenFilter struct {
 	State    string // live, blocked, expired
 	Search   string
 	Now      time.Time
-	Before   Cursor
+	Before   guichet.ID // the last of the page before
 	Limit    int
 }
 
@@ -104,7 +104,7 @@ type DeliveryFilter struct {
 	ExternalID string
 	Effect     Effect
 	Open       bool // held or quarantined, and not settled
-	Before     Cursor
+	Before     guichet.ID // the last of the page before
 	Limit      int
 }
 

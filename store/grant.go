@@ -45,13 +45,13 @@ var errChanged = &guichet.Error{Kind: guichet.Conflict, Code: "changed_meanwhile
 
 func (t *grantTx) Find(provider, externalID string, identity [32]byte) (r grant.Request, earlier *grant.Delivery, err error) {
 	chain := provider + "/" + externalID
-	end, err := t.q.LockChain(t.ctx, query.LockChainParams{Chain: chain, Head: make([]byte, 32)})
+	end, err := t.lock(chain)
 	if err != nil {
 		return r, nil, err
 	}
-	t.chains[chain] = chainEnd{end.Length, end.Head}
+	t.chains[chain] = end
 	r = grant.Request{Provider: provider, ExternalID: externalID}
-	if end.Length == 0 {
+	if end.length == 0 {
 		return r, nil, nil // the first delivery of a request is all there is to know of it
 	}
 	row, err := t.q.RequestByNumber(t.ctx, query.RequestByNumberParams{Provider: provider, ExternalID: externalID})
@@ -68,6 +68,11 @@ func (t *grantTx) Find(provider, externalID string, identity [32]byte) (r grant.
 		return r, nil, nil
 	}
 	first, err := t.q.EarlierDelivery(t.ctx, query.EarlierDeliveryParams{Chain: chain, Identity: identity[:]})
+	if externalID == "" {
+		var nameless query.EarlierNamelessRow
+		nameless, err = t.q.EarlierNameless(t.ctx, query.EarlierNamelessParams{Chain: chain, Identity: identity[:]})
+		first = query.EarlierDeliveryRow(nameless)
+	}
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return r, nil, nil
@@ -75,6 +80,20 @@ func (t *grantTx) Find(provider, externalID string, identity [32]byte) (r grant.
 		return r, nil, err
 	}
 	return r, &grant.Delivery{ID: guichet.ID(first.ID), TokenID: guichet.ID(first.TokenID), Refused: first.Refused}, nil
+}
+
+// lock takes the chain's row until the end of the transaction. SQLite has one
+// writer, and that is us: looking is enough.
+func (t *grantTx) lock(chain string) (chainEnd, error) {
+	if t.store.engine == PostgreSQL {
+		end, err := t.q.LockChain(t.ctx, query.LockChainParams{Chain: chain, Head: make([]byte, 32)})
+		return chainEnd{end.Length, end.Head}, err
+	}
+	end, err := t.q.ChainEnd(t.ctx, chain)
+	if errors.Is(err, sql.ErrNoRows) {
+		return chainEnd{}, nil
+	}
+	return chainEnd{end.Length, end.Head}, err
 }
 
 func (t *grantTx) withTokens(row query.Request) (grant.Request, error) {
@@ -106,7 +125,13 @@ func (t *grantTx) Append(d *grant.Delivery) error {
 	copy(d.Prev[:], end.head)
 	d.Hash = hashOf(*d)
 	// Two replicas cannot both pass here: the second finds another length.
-	n, err := t.q.AdvanceChain(t.ctx, query.AdvanceChainParams{Chain: chain, Length: d.N, Head: d.Hash[:]})
+	var n int64
+	var err error
+	if end.head == nil {
+		n, err = t.q.InsertChain(t.ctx, query.InsertChainParams{Chain: chain, Length: d.N, Head: d.Hash[:]})
+	} else {
+		n, err = t.q.AdvanceChain(t.ctx, query.AdvanceChainParams{Chain: chain, Length: d.N, Head: d.Hash[:]})
+	}
 	if err != nil {
 		return err
 	}

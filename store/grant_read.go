@@ -64,9 +64,8 @@ func (g Grant) Requests(ctx context.Context, f grant.RequestFilter) ([]grant.Req
 
 // Tokens implements grant.Reader.
 func (g Grant) Tokens(ctx context.Context, f grant.TokenFilter) ([]grant.Standing, error) {
-	at, id := before(f.Before.At, f.Before.ID)
 	rows, err := g.s.reader.Standings(ctx, query.StandingsParams{
-		Provider: f.Provider, State: f.State, Now: micros(f.Now), Search: like(f.Search), BeforeAt: at, BeforeID: id, MaxRows: limit(f.Limit),
+		Provider: f.Provider, State: f.State, Now: micros(f.Now), Search: like(f.Search), BeforeID: string(f.Before), MaxRows: limit(f.Limit),
 	})
 	if err != nil {
 		return nil, ErrUnavailable.Because(err)
@@ -76,13 +75,12 @@ func (g Grant) Tokens(ctx context.Context, f grant.TokenFilter) ([]grant.Standin
 
 // Deliveries implements grant.Reader.
 func (g Grant) Deliveries(ctx context.Context, f grant.DeliveryFilter) ([]grant.Delivery, error) {
-	at, id := before(f.Before.At, f.Before.ID)
 	open := int64(0)
 	if f.Open {
 		open = 1
 	}
 	rows, err := g.s.reader.Deliveries(ctx, query.DeliveriesParams{
-		Provider: f.Provider, ExternalID: f.ExternalID, Effect: string(f.Effect), Open: open, BeforeAt: at, BeforeID: id, MaxRows: limit(f.Limit),
+		Provider: f.Provider, ExternalID: f.ExternalID, Effect: string(f.Effect), Open: open, BeforeID: string(f.Before), MaxRows: limit(f.Limit),
 	})
 	if err != nil {
 		return nil, ErrUnavailable.Because(err)

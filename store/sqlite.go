@@ -13,10 +13,12 @@ import (
 )
 
 // batcher is the one writer of a SQLite database. It runs the closures that wait
-// one after the other in one transaction, each in its own savepoint, commits
-// once for all of them, and only then tells their callers. A closure that fails
-// spoils no other. A lone closure waits for nobody: a batch is whatever has come
-// while the one before was being made durable.
+// one after the other in one transaction, commits once for all of them, and only
+// then tells their callers. When one fails, the transaction is undone and the
+// same closures run again, each in its own savepoint, so that it spoils no other;
+// savepoints cost two statements a closure, and failures are rare. A lone closure
+// waits for nobody: a batch is whatever has come while the one before was being
+// made durable.
 //
 // If we die before the commit, none of the batch happened and no caller was
 // told; if we die after, all of it happened.
@@ -124,48 +126,75 @@ func (b *batcher) transact(batch []*waiting) error {
 	if err := b.connect(ctx); err != nil {
 		return err
 	}
-	if err := b.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
+	wrote, failed, err := b.all(ctx, batch, b.one)
+	if err == nil && failed && len(batch) > 1 {
+		if err = b.exec(ctx, "ROLLBACK"); err == nil {
+			wrote, _, err = b.all(ctx, batch, b.apart)
+		}
+	} else if err == nil && failed {
+		wrote = false
+	}
+	switch {
+	case err != nil:
 		return err
-	}
-	wrote := false
-	for _, w := range batch {
-		if w.err = w.ctx.Err(); w.err != nil {
-			continue
-		}
-		if err := b.one(ctx, w); err != nil {
-			return err
-		}
-		wrote = wrote || w.err == nil && w.panicky == nil
-	}
-	if !wrote {
+	case !wrote:
 		return b.exec(ctx, "ROLLBACK")
 	}
 	return b.store.commit(func() error { return b.exec(ctx, "COMMIT") })
 }
 
-// one runs one closure in a savepoint. The error returned is the database's; the
-// closure's own is in w.err.
-func (b *batcher) one(ctx context.Context, w *waiting) error {
-	if err := b.exec(ctx, "SAVEPOINT one"); err != nil {
+// all begins a transaction and runs the batch in it. It tells whether a closure
+// succeeded and whether one failed.
+func (b *batcher) all(ctx context.Context, batch []*waiting, run func(context.Context, *waiting) error) (wrote, failed bool, err error) {
+	if err := b.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return false, false, err
+	}
+	for _, w := range batch {
+		if w.err = w.ctx.Err(); w.err != nil { // nobody waits for it any more
+			continue
+		}
+		if err := run(ctx, w); err != nil {
+			return false, false, err
+		}
+		if w.err != nil || w.panicky != nil {
+			failed = true
+		} else {
+			wrote = true
+		}
+	}
+	return wrote, failed, nil
+}
+
+// apart runs one closure in a savepoint of its own. The error returned is the
+// database's; the closure's own is in w.err.
+func (b *batcher) apart(ctx context.Context, w *waiting) error {
+	if err := b.exec(ctx, "SAVEPOINT apart"); err != nil {
 		return err
 	}
-	t := &tx{ctx: ctx, q: query.New(b.stmts), db: b.stmts, store: b.store}
-	func() {
-		defer func() {
-			if w.panicky = recover(); w.panicky != nil {
-				w.stack = debug.Stack()
-			}
-		}()
-		w.err = w.fn(t)
-	}()
+	if err := b.one(ctx, w); err != nil {
+		return err
+	}
 	if w.err != nil || w.panicky != nil {
-		if err := b.exec(ctx, "ROLLBACK TO one"); err != nil {
+		if err := b.exec(ctx, "ROLLBACK TO apart"); err != nil {
 			return err
 		}
-	} else {
-		w.topics = t.topics
 	}
-	return b.exec(ctx, "RELEASE one")
+	return b.exec(ctx, "RELEASE apart")
+}
+
+// one runs one closure. What it returns or panics with is kept for its caller.
+func (b *batcher) one(ctx context.Context, w *waiting) error {
+	t := &tx{ctx: ctx, q: query.New(b.stmts), db: b.stmts, store: b.store}
+	defer func() {
+		w.topics = t.topics
+		if w.panicky = recover(); w.panicky != nil {
+			w.stack, w.topics = debug.Stack(), nil
+		} else if w.err != nil {
+			w.topics = nil
+		}
+	}()
+	w.err = w.fn(t)
+	return nil
 }
 
 func (b *batcher) exec(ctx context.Context, text string) error {

@@ -53,7 +53,6 @@ CREATE TABLE tokens (
 );
 CREATE UNIQUE INDEX tokens_index ON tokens (status_index);
 CREATE INDEX tokens_request ON tokens (request_id, issued_at);
-CREATE INDEX tokens_recent ON tokens (issued_at, id);
 CREATE INDEX tokens_due ON tokens (block_at) WHERE block_at <> 0 AND blocked_at = 0;
 
 -- blocklist: what every gateway must refuse. seq has no gap and follows the
@@ -113,6 +112,7 @@ CREATE TABLE deliveries (
     body        BYTEA
 );
 CREATE UNIQUE INDEX deliveries_chain ON deliveries (chain, n);
-CREATE INDEX deliveries_identity ON deliveries (chain, identity);
-CREATE INDEX deliveries_recent ON deliveries (received_at, id);
-CREATE INDEX deliveries_open ON deliveries (received_at, id) WHERE resolved_at = 0 AND effect IN ('held', 'quarantined');
+-- A request's own chain is short enough to look for an event in; what names no
+-- request is not.
+CREATE INDEX deliveries_nameless ON deliveries (chain, identity) WHERE external_id = '';
+CREATE INDEX deliveries_open ON deliveries (id) WHERE resolved_at = 0 AND effect IN ('held', 'quarantined');

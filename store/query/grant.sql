@@ -3,6 +3,9 @@ INSERT INTO chains (chain, length, head) VALUES ($1, 0, $2)
 ON CONFLICT (chain) DO UPDATE SET length = chains.length
 RETURNING length, head;
 
+-- name: InsertChain :execrows
+INSERT INTO chains (chain, length, head) VALUES ($1, $2, $3) ON CONFLICT (chain) DO NOTHING;
+
 -- name: AdvanceChain :execrows
 UPDATE chains SET length = $2, head = $3 WHERE chain = $1 AND length = $2 - 1;
 
@@ -69,6 +72,10 @@ SELECT * FROM blocklist WHERE seq > $1 ORDER BY seq LIMIT $2;
 SELECT id, token_id, refused FROM deliveries
 WHERE chain = $1 AND identity = $2 AND effect <> 'duplicate' ORDER BY n LIMIT 1;
 
+-- name: EarlierNameless :one
+SELECT id, token_id, refused FROM deliveries
+WHERE chain = $1 AND identity = $2 AND external_id = '' AND effect <> 'duplicate' LIMIT 1;
+
 -- name: InsertDelivery :exec
 INSERT INTO deliveries (id, chain, n, provider, external_id, format, event, model_type, fired_at, received_at, identity, effect,
   note, before, after, token_id, refused, problem, blocked, mails, replay_of, actor_kind, actor_id, actor_name, resolved_at,
@@ -94,8 +101,8 @@ WHERE (CAST(sqlc.arg(provider) AS TEXT) = '' OR provider = sqlc.arg(provider))
   AND (CAST(sqlc.arg(external_id) AS TEXT) = '' OR external_id = sqlc.arg(external_id))
   AND (CAST(sqlc.arg(effect) AS TEXT) = '' OR effect = sqlc.arg(effect))
   AND (CAST(sqlc.arg(open) AS BIGINT) = 0 OR (resolved_at = 0 AND effect IN ('held', 'quarantined')))
-  AND (received_at, id) < (CAST(sqlc.arg(before_at) AS BIGINT), CAST(sqlc.arg(before_id) AS TEXT))
-ORDER BY received_at DESC, id DESC LIMIT sqlc.arg(max_rows);
+  AND (CAST(sqlc.arg(before_id) AS TEXT) = '' OR id < sqlc.arg(before_id))
+ORDER BY id DESC LIMIT sqlc.arg(max_rows);
 
 -- name: Standing :one
 SELECT sqlc.embed(tokens), requests.provider, requests.external_id, requests.title AS request_title, requests.organization, requests.status
@@ -110,8 +117,8 @@ WHERE (CAST(sqlc.arg(provider) AS TEXT) = '' OR requests.provider = sqlc.arg(pro
     OR (sqlc.arg(state) = 'blocked' AND tokens.blocked_at <> 0)
     OR (sqlc.arg(state) = 'expired' AND tokens.blocked_at = 0 AND tokens.expires_at <= CAST(sqlc.arg(now) AS BIGINT)))
   AND (CAST(sqlc.arg(search) AS TEXT) = '' OR requests.search_text LIKE sqlc.arg(search) ESCAPE '\' OR tokens.id LIKE sqlc.arg(search) ESCAPE '\')
-  AND (tokens.issued_at, tokens.id) < (CAST(sqlc.arg(before_at) AS BIGINT), CAST(sqlc.arg(before_id) AS TEXT))
-ORDER BY tokens.issued_at DESC, tokens.id DESC LIMIT sqlc.arg(max_rows);
+  AND (CAST(sqlc.arg(before_id) AS TEXT) = '' OR tokens.id < sqlc.arg(before_id))
+ORDER BY tokens.id DESC LIMIT sqlc.arg(max_rows);
 
 -- name: Requests :many
 SELECT * FROM requests

@@ -306,8 +306,8 @@ WHERE (CAST($1 AS TEXT) = '' OR provider = $1)
   AND (CAST($2 AS TEXT) = '' OR external_id = $2)
   AND (CAST($3 AS TEXT) = '' OR effect = $3)
   AND (CAST($4 AS BIGINT) = 0 OR (resolved_at = 0 AND effect IN ('held', 'quarantined')))
-  AND (received_at, id) < (CAST($5 AS BIGINT), CAST($6 AS TEXT))
-ORDER BY received_at DESC, id DESC LIMIT $7
+  AND (CAST($5 AS TEXT) = '' OR id < $5)
+ORDER BY id DESC LIMIT $6
 `
 
 type DeliveriesParams struct {
@@ -315,7 +315,6 @@ type DeliveriesParams struct {
 	ExternalID string
 	Effect     string
 	Open       int64
-	BeforeAt   int64
 	BeforeID   string
 	MaxRows    int32
 }
@@ -326,7 +325,6 @@ func (q *Queries) Deliveries(ctx context.Context, arg DeliveriesParams) ([]Deliv
 		arg.ExternalID,
 		arg.Effect,
 		arg.Open,
-		arg.BeforeAt,
 		arg.BeforeID,
 		arg.MaxRows,
 	)
@@ -502,6 +500,29 @@ func (q *Queries) EarlierDelivery(ctx context.Context, arg EarlierDeliveryParams
 	return i, err
 }
 
+const earlierNameless = `-- name: EarlierNameless :one
+SELECT id, token_id, refused FROM deliveries
+WHERE chain = $1 AND identity = $2 AND external_id = '' AND effect <> 'duplicate' LIMIT 1
+`
+
+type EarlierNamelessParams struct {
+	Chain    string
+	Identity []byte
+}
+
+type EarlierNamelessRow struct {
+	ID      string
+	TokenID string
+	Refused bool
+}
+
+func (q *Queries) EarlierNameless(ctx context.Context, arg EarlierNamelessParams) (EarlierNamelessRow, error) {
+	row := q.db.QueryRowContext(ctx, earlierNameless, arg.Chain, arg.Identity)
+	var i EarlierNamelessRow
+	err := row.Scan(&i.ID, &i.TokenID, &i.Refused)
+	return i, err
+}
+
 const insertBlocked = `-- name: InsertBlocked :exec
 INSERT INTO blocklist (seq, token_id, status_index, at) VALUES ($1, $2, $3, $4)
 `
@@ -521,6 +542,24 @@ func (q *Queries) InsertBlocked(ctx context.Context, arg InsertBlockedParams) er
 		arg.At,
 	)
 	return err
+}
+
+const insertChain = `-- name: InsertChain :execrows
+INSERT INTO chains (chain, length, head) VALUES ($1, $2, $3) ON CONFLICT (chain) DO NOTHING
+`
+
+type InsertChainParams struct {
+	Chain  string
+	Length int64
+	Head   []byte
+}
+
+func (q *Queries) InsertChain(ctx context.Context, arg InsertChainParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, insertChain, arg.Chain, arg.Length, arg.Head)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const insertDelivery = `-- name: InsertDelivery :exec
@@ -1041,8 +1080,8 @@ WHERE (CAST($1 AS TEXT) = '' OR requests.provider = $1)
     OR ($2 = 'blocked' AND tokens.blocked_at <> 0)
     OR ($2 = 'expired' AND tokens.blocked_at = 0 AND tokens.expires_at <= CAST($3 AS BIGINT)))
   AND (CAST($4 AS TEXT) = '' OR requests.search_text LIKE $4 ESCAPE '\' OR tokens.id LIKE $4 ESCAPE '\')
-  AND (tokens.issued_at, tokens.id) < (CAST($5 AS BIGINT), CAST($6 AS TEXT))
-ORDER BY tokens.issued_at DESC, tokens.id DESC LIMIT $7
+  AND (CAST($5 AS TEXT) = '' OR tokens.id < $5)
+ORDER BY tokens.id DESC LIMIT $6
 `
 
 type StandingsParams struct {
@@ -1050,7 +1089,6 @@ type StandingsParams struct {
 	State    string
 	Now      int64
 	Search   string
-	BeforeAt int64
 	BeforeID string
 	MaxRows  int32
 }
@@ -1070,7 +1108,6 @@ func (q *Queries) Standings(ctx context.Context, arg StandingsParams) ([]Standin
 		arg.State,
 		arg.Now,
 		arg.Search,
-		arg.BeforeAt,
 		arg.BeforeID,
 		arg.MaxRows,
 	)
