@@ -187,8 +187,8 @@ func answered(e Event, before, after Request, granted guichet.ID) guichet.ID {
 	if e.Name != Approve || granted != "" {
 		return granted
 	}
-	if live := before.Live(); after.Status == Validated && len(live) > 0 {
-		return live[len(live)-1].ID
+	if token, ok := before.current(); ok && after.Status == Validated {
+		return token.ID
 	}
 	return ""
 }

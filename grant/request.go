@@ -117,6 +117,17 @@ func (r Request) Live() []Token {
 	return live
 }
 
+// current is the token that people use now: the newest live one, but rather one
+// that no operator means to block.
+func (r Request) current() (token Token, ok bool) {
+	for _, t := range r.Live() {
+		if !ok || t.BlockAt.IsZero() || !token.BlockAt.IsZero() {
+			token, ok = t, true
+		}
+	}
+	return token, ok
+}
+
 // Contact finds the first contact with the role.
 func (r Request) Contact(role Role) (Contact, bool) {
 	i := slices.IndexFunc(r.Contacts, func(c Contact) bool { return c.Role == role })

@@ -103,7 +103,7 @@ type DeliveryFilter struct {
 	Provider   string
 	ExternalID string
 	Effect     Effect
-	Open       bool // held or quarantined, and not settled
+	Open       bool       // held or quarantined, and not settled
 	Before     guichet.ID // the last of the page before
 	Limit      int
 }

@@ -185,6 +185,10 @@ func (d Decision) late(r Request, e Event) Decision {
 		d.alert(AlertLateRevoke) // something newer entitles; a person must look
 	case e.Name == Approve && r.Situation() == IsRevoked:
 		d.alert(AlertLateApproval)
+	case e.Name == Archive && r.Situation() == IsValidated:
+		d.alert(AlertArchiveValidated)
+	case e.Name == Delete:
+		d.alert(AlertDelete)
 	}
 	return d
 }
@@ -271,8 +275,8 @@ func (d *Decision) grant(r Request, e Event, t Terms) {
 		d.Note = NoteApproved
 		return
 	}
-	if live := r.Live(); len(live) > 0 {
-		d.Note, d.Prolong = NoteProlonged, live[len(live)-1].ID
+	if token, ok := r.current(); ok {
+		d.Note, d.Prolong = NoteProlonged, token.ID
 		return
 	}
 	d.Note, d.Issue = NoteIssued, true
@@ -286,7 +290,7 @@ func (d *Decision) revoke(r Request, e Event, t Terms) {
 		}
 		return
 	}
-	if revoked, partial := partial(e.Payload, t.Definition); partial && r.Situation() != Unknown {
+	if revoked, partial := partial(e.Payload, t.Definition); partial && r.Situation() == IsValidated {
 		d.Note, d.Changed = NotePartlyRevoked, true
 		d.alert(AlertPartialRevoke)
 		d.Request.Authorizations = e.Payload.Authorizations
