@@ -1,0 +1,114 @@
+package keyring
+
+import (
+	"crypto/sha256"
+	"sync"
+	"sync/atomic"
+)
+
+// A CachedVerifier is a Verifier that remembers which tokens it has already
+// verified, by their SHA-256, and what they say. It remembers no verdict:
+// whether a token has ended or is blocked is asked at every use, elsewhere.
+// Only good signatures are remembered, so nobody without a key can fill it.
+// Safe for concurrent use.
+type CachedVerifier struct {
+	current atomic.Pointer[verified]
+}
+
+// verified ties what is remembered to the keys that verified it: when the keys
+// change both are replaced at once, and a verification that is under way
+// remembers its result where nobody looks any more.
+type verified struct {
+	verifier *Verifier
+	shards   [shardCount]shard
+}
+
+const shardCount = 64
+
+// A shard keeps two generations. A token that is used moves to the young one;
+// when that is full it becomes the old one, and the old one is forgotten. So
+// the size is bounded and what is in use stays, without a list to maintain.
+type shard struct {
+	mu         sync.RWMutex
+	young, old map[[sha256.Size]byte]*Claims
+	limit      int // of each generation
+}
+
+// NewCachedVerifier remembers up to about entries tokens, of some 1 KB each.
+func NewCachedVerifier(v *Verifier, entries int) *CachedVerifier {
+	c := &CachedVerifier{}
+	c.current.Store(newVerified(v, max(1, entries/(2*shardCount))))
+	return c
+}
+
+func newVerified(v *Verifier, limit int) *verified {
+	state := &verified{verifier: v}
+	for i := range state.shards {
+		state.shards[i].limit = limit
+	}
+	return state
+}
+
+// Use replaces the keys and forgets all that the former ones verified. A token
+// verified after Use returns is verified by the new keys.
+func (c *CachedVerifier) Use(v *Verifier) {
+	c.current.Store(newVerified(v, c.current.Load().shards[0].limit))
+}
+
+// Verify is Verifier.Verify, faster for a token seen before.
+func (c *CachedVerifier) Verify(token string) (Claims, error) {
+	if len(token) > MaxTokenBytes {
+		return Claims{}, errTooLong
+	}
+	state := c.current.Load()
+	var room [1024]byte // spares most tokens a copy on the heap
+	sum := sha256.Sum256(append(room[:0], token...))
+	s := &state.shards[sum[0]%shardCount]
+	if claims := s.get(sum); claims != nil {
+		return *claims, nil
+	}
+	claims, err := state.verifier.Verify(token)
+	if err != nil {
+		return Claims{}, err
+	}
+	s.put(sum, &claims)
+	return claims, nil
+}
+
+// Len tells how many tokens are remembered.
+func (c *CachedVerifier) Len() int {
+	state, n := c.current.Load(), 0
+	for i := range state.shards {
+		s := &state.shards[i]
+		s.mu.RLock()
+		n += len(s.young) + len(s.old)
+		s.mu.RUnlock()
+	}
+	return n
+}
+
+func (s *shard) get(sum [sha256.Size]byte) *Claims {
+	s.mu.RLock()
+	claims, young := s.young[sum]
+	if !young {
+		claims = s.old[sum]
+	}
+	s.mu.RUnlock()
+	if claims != nil && !young {
+		s.put(sum, claims)
+	}
+	return claims
+}
+
+func (s *shard) put(sum [sha256.Size]byte, claims *Claims) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, known := s.young[sum]; !known && len(s.young) >= s.limit {
+		s.old, s.young = s.young, nil
+	}
+	if s.young == nil {
+		s.young = make(map[[sha256.Size]byte]*Claims)
+	}
+	s.young[sum] = claims
+	delete(s.old, sum)
+}
