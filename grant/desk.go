@@ -20,6 +20,8 @@ type Desk struct {
 	Clock     guichet.Clock
 	Providers map[string]Provider
 	URL       string // public address, for links in mails
+	// Mint computes the JWT of a token; it is never stored.
+	Mint func(Standing) (guichet.Secret, error)
 
 	PurgeAfter        time.Duration // negative: never
 	PurgeRefusedAfter time.Duration // negative: never

@@ -145,17 +145,23 @@ func (d *Desk) Revoke(ctx context.Context, by guichet.Actor, provider, externalI
 	return blocked, err
 }
 
-// Reveal notes that someone sees a token in clear. The token itself is computed
-// by the caller after this returned.
-func (d *Desk) Reveal(ctx context.Context, by guichet.Actor, id guichet.ID) (Standing, error) {
+// Reveal computes the JWT of a token for someone, and notes that they saw it.
+func (d *Desk) Reveal(ctx context.Context, by guichet.Actor, id guichet.ID) (Standing, guichet.Secret, error) {
 	standing, err := d.Store.Standing(ctx, id)
 	if err != nil {
-		return Standing{}, err
+		return Standing{}, "", err
+	}
+	jwt, err := d.Mint(standing)
+	if err != nil {
+		return Standing{}, "", err
 	}
 	err = d.Store.Update(ctx, func(tx Tx) error {
 		return d.audit(tx, by, "token.revealed", standing.Provider+"/"+standing.ExternalID, map[string]string{"token": id.String()})
 	})
-	return standing, err
+	if err != nil {
+		return Standing{}, "", err
+	}
+	return standing, jwt, nil
 }
 
 // Replay gives a delivery of the journal to the rules once more, after a repair.

@@ -127,3 +127,18 @@ func (j Jobs) Tick(ctx context.Context, slot string, work guichet.Job) error {
 
 // Changed implements job.Store.
 func (j Jobs) Changed() <-chan struct{} { return j.s.Changed(JobsReady) }
+
+// JobCount is how many jobs of a kind are in a state.
+type JobCount struct {
+	Kind, State string
+	Number      int64
+}
+
+// Counts tells how much work waits, runs, or was given up.
+func (j Jobs) Counts(ctx context.Context) ([]JobCount, error) {
+	rows, err := j.s.reader.JobCounts(ctx)
+	if err != nil {
+		return nil, ErrUnavailable.Because(err)
+	}
+	return each(rows, func(r query.JobCountsRow) (JobCount, error) { return JobCount(r), nil })
+}

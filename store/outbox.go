@@ -89,10 +89,10 @@ func before(at time.Time, id guichet.ID) (int64, string) {
 }
 
 func limit(n int) int32 {
-	if n <= 0 || n > 1000 {
+	if n <= 0 {
 		return 50
 	}
-	return int32(n)
+	return int32(min(n, 1000))
 }
 
 // Alerts is the book of alerts, of all windows.

@@ -70,3 +70,10 @@ CREATE TABLE signing_keys (
     created_at BIGINT NOT NULL,
     retired_at BIGINT NOT NULL
 );
+
+-- letters_sent: messages that the mail server has taken; a letter sent again
+-- after a failure goes only to those who have not had it.
+CREATE TABLE letters_sent (
+    message_id TEXT PRIMARY KEY,
+    sent_at    BIGINT NOT NULL
+);

@@ -38,3 +38,9 @@ SELECT * FROM signing_keys ORDER BY created_at, kid;
 -- name: InsertSigningKey :execrows
 INSERT INTO signing_keys (kid, algorithm, purpose, public, sealed, created_at, retired_at)
 VALUES ($1, $2, $3, $4, $5, $6, 0) ON CONFLICT (kid) DO NOTHING;
+
+-- name: LetterTaken :one
+SELECT COUNT(*) FROM letters_sent WHERE message_id = $1;
+
+-- name: NoteLetter :exec
+INSERT INTO letters_sent (message_id, sent_at) VALUES ($1, $2) ON CONFLICT (message_id) DO NOTHING;

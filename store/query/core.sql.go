@@ -243,6 +243,31 @@ func (q *Queries) InsertSigningKey(ctx context.Context, arg InsertSigningKeyPara
 	return result.RowsAffected()
 }
 
+const letterTaken = `-- name: LetterTaken :one
+SELECT COUNT(*) FROM letters_sent WHERE message_id = $1
+`
+
+func (q *Queries) LetterTaken(ctx context.Context, messageID string) (int64, error) {
+	row := q.db.QueryRowContext(ctx, letterTaken, messageID)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const noteLetter = `-- name: NoteLetter :exec
+INSERT INTO letters_sent (message_id, sent_at) VALUES ($1, $2) ON CONFLICT (message_id) DO NOTHING
+`
+
+type NoteLetterParams struct {
+	MessageID string
+	SentAt    int64
+}
+
+func (q *Queries) NoteLetter(ctx context.Context, arg NoteLetterParams) error {
+	_, err := q.db.ExecContext(ctx, noteLetter, arg.MessageID, arg.SentAt)
+	return err
+}
+
 const putSetting = `-- name: PutSetting :exec
 INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value
 `

@@ -98,6 +98,11 @@ type JobSlot struct {
 	MadeAt int64
 }
 
+type LettersSent struct {
+	MessageID string
+	SentAt    int64
+}
+
 type Request struct {
 	ID               string
 	Provider         string

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"guichet"
+	"guichet/api"
+	"guichet/grant"
+	"guichet/job"
+	"guichet/keyring"
+	"guichet/mail"
+	"guichet/store"
+)
+
+// program is everything wired together. Nobody else knows how parts are made.
+type program struct {
+	config config
+	clock  guichet.Clock
+	log    *slog.Logger
+	store  *store.Store
+	keys   *keys
+	grant  *grant.Desk
+	mailer *mail.Sender // nil: mails are written to the log instead
+}
+
+// openProgram opens and migrates the database, then builds the parts on it.
+func openProgram(ctx context.Context, c config, log *slog.Logger) (*program, error) {
+	if path, ok := strings.CutPrefix(c.Database, "sqlite:"); ok {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return nil, err
+		}
+	}
+	clock := guichet.SystemClock()
+	s, err := store.Open(ctx, c.Database, store.Options{Clock: clock})
+	if err != nil {
+		return nil, err
+	}
+	p := &program{config: c, clock: clock, log: log, store: s}
+	if err := p.build(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return p, nil
+}
+
+func (p *program) build(ctx context.Context) (err error) {
+	if _, err := p.store.Migrate(ctx); err != nil {
+		return err
+	}
+	if p.keys, err = openKeys(ctx, p.config, p.store, p.clock); err != nil {
+		return err
+	}
+	providers := map[string]grant.Provider{}
+	for name, c := range p.config.Providers {
+		providers[name] = c.Provider
+	}
+	p.grant = &grant.Desk{
+		Store: p.store.Grant(), Clock: p.clock, Providers: providers, URL: p.config.URL, Mint: p.keys.mint(p.config),
+		PurgeAfter: p.config.PurgeAfter, PurgeRefusedAfter: p.config.PurgeRefusedAfter,
+	}
+	if p.config.SMTP != "" {
+		from, err := mail.ParseMailbox(p.config.MailFrom)
+		if err != nil {
+			return err
+		}
+		if p.mailer, err = mail.NewSender(p.config.SMTP, from, p.clock, p.store.Letters()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// withProgram runs a command on the database of the configuration.
+func withProgram(ctx context.Context, all *cli, use func(*program) error) error {
+	c, err := loadConfig(all.Config)
+	if err != nil {
+		return err
+	}
+	p, err := openProgram(ctx, c, newLog(c.LogLevel, os.Stderr))
+	if err != nil {
+		return err
+	}
+	return errors.Join(use(p), p.store.Close())
+}
+
+// api is the machines' face.
+func (p *program) api() *api.Server {
+	s := &api.Server{Clock: p.clock, Log: p.log}
+	if p.config.Windows["grant"] {
+		s.Grant, s.Verifier = p.grant, p.keys.verifier
+		s.Secrets = func(name string, now time.Time) []keyring.Secret { return p.config.Providers[name].active(now) }
+		s.JWKS = func() ([]byte, error) { return p.keys.jwks, nil }
+	}
+	return s
+}
+
+// runner does the durable work.
+func (p *program) runner() *job.Runner {
+	return &job.Runner{
+		Store: p.store.Jobs(), Clock: p.clock, Log: p.log,
+		Handlers: map[string]job.Handler{
+			"mail":  p.sendMail,
+			"alert": p.mailAlert,
+			"sweep": func(ctx context.Context, _ job.Claimed) error { _, _, err := p.grant.Sweep(ctx); return err },
+		},
+		Periodic: []job.Periodic{{Kind: "sweep", Slot: job.Every(time.Minute)}},
+	}
+}
+
+// sendMail is the job of a letter.
+func (p *program) sendMail(ctx context.Context, c job.Claimed) error {
+	if p.mailer == nil {
+		p.log.Info("no GUICHET_SMTP: a letter is not sent", "job", c.ID)
+		return nil
+	}
+	err := p.mailer.Handle(ctx, c.ID, c.Args)
+	if err != nil && mail.Permanent(err) {
+		return job.Permanent(err)
+	}
+	return err
+}
+
+// mailAlert is the job of an alert: it tells the operators.
+func (p *program) mailAlert(ctx context.Context, c job.Claimed) error {
+	var args struct{ Alert guichet.ID }
+	if err := json.Unmarshal(c.Args, &args); err != nil {
+		return job.Permanent(err)
+	}
+	alert, err := p.store.Alerts().Get(ctx, args.Alert)
+	if err != nil {
+		return err
+	}
+	p.log.Warn("alert", "kind", alert.Kind, "subject", alert.Subject, "alert", alert.ID)
+	if len(p.config.Operators) == 0 || p.mailer == nil {
+		return nil
+	}
+	letter, err := json.Marshal(guichet.Letter{Template: "alert", To: p.config.Operators, Data: map[string]string{
+		"kind": alert.Kind, "subject": alert.Subject, "at": alert.OpenedAt.Format(time.RFC3339),
+		"url": p.config.URL + "/alerts?subject=" + url.QueryEscape(alert.Subject),
+	}})
+	if err != nil {
+		return job.Permanent(err)
+	}
+	c.Args = letter
+	return p.sendMail(ctx, c)
+}

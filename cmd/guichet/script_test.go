@@ -1,0 +1,233 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"guichet/store"
+	"guichet/store/storetest"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"guichet": func() { os.Exit(run(os.Args[1:], terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr})) },
+	})
+}
+
+// TestScripts runs the manual: each file of testdata is a session at the command
+// line with the real program, on each engine.
+func TestScripts(t *testing.T) {
+	for _, engine := range []store.Engine{store.SQLite, store.PostgreSQL} {
+		t.Run(string(engine), func(t *testing.T) {
+			testscript.Run(t, testscript.Params{
+				Dir: "testdata", RequireExplicitExec: true, RequireUniqueNames: true, TestWork: false,
+				Setup: func(env *testscript.Env) error { return setUp(t, env, engine) },
+				Cmds: map[string]func(*testscript.TestScript, bool, []string){
+					"serve": serve, "kill": kill, "capture": capture, "mails": mails, "envsubst": envsubst,
+				},
+			})
+		})
+	}
+}
+
+// session is what a script has beside its folder.
+type session struct {
+	db     *storetest.DB
+	sink   *sink
+	server *exec.Cmd
+	ended  chan struct{}
+}
+
+type sessionKey struct{}
+
+func of(ts *testscript.TestScript) *session { return ts.Value(sessionKey{}).(*session) }
+
+func setUp(t *testing.T, env *testscript.Env, engine store.Engine) error {
+	inner, ok := env.T().(testing.TB)
+	if !ok {
+		inner = t
+	}
+	s := &session{db: storetest.New(inner, engine), sink: newSink(inner)}
+	env.Values[sessionKey{}] = s
+	address, admin, bank := freeAddress(inner), freeAddress(inner), freeAddress(inner)
+	for name, value := range map[string]string{
+		"GUICHET_DATABASE": s.db.Source, "GUICHET_KEY_FILE": filepath.Join(env.WorkDir, "guichet.key"), "GUICHET_ADDR": address,
+		"GUICHET_ADMIN_ADDR": admin, "URL": "http://" + address, "ADMIN": "http://" + admin, "BANK": "http://" + bank,
+		"BANK_ADDR": bank, "GUICHET_SMTP": "smtp://" + s.sink.address + "?tls=none", "GUICHET_OPERATORS": "ops@guichet.test",
+		"GUICHET_MAIL_FROM":        "Guichet <guichet@guichet.test>",
+		"GUICHET_DATAPASS_SECRETS": "api_entreprise=dev-verify-token|older-token,api_particulier=other-token",
+	} {
+		env.Setenv(name, value)
+	}
+	env.Defer(func() { s.stop(syscall.SIGKILL) })
+	return nil
+}
+
+// freeAddress asks the system for a port; nobody else is likely to take it
+// before the program does.
+func freeAddress(t testing.TB) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+// serve starts "guichet serve" as a process of its own and returns when it says
+// that it is ready.
+func serve(ts *testscript.TestScript, neg bool, args []string) {
+	s := of(ts)
+	if s.server != nil {
+		ts.Fatalf("the server runs already")
+	}
+	path, err := exec.LookPath("guichet")
+	ts.Check(err)
+	cmd := exec.Command(path, append([]string{"serve"}, args...)...)
+	cmd.Dir = ts.MkAbs(".")
+	for _, name := range []string{
+		"PATH", "HOME", "GUICHET_DATABASE", "GUICHET_KEY_FILE", "GUICHET_ADDR", "GUICHET_ADMIN_ADDR", "GUICHET_SMTP", "GUICHET_OPERATORS",
+		"GUICHET_MAIL_FROM", "GUICHET_DATAPASS_SECRETS", "GUICHET_SIM_BANK", "GUICHET_PURGE_AFTER", "GUICHET_UNFINISHED", "GUICHET_WINDOWS",
+	} {
+		if v := ts.Getenv(name); v != "" {
+			cmd.Env = append(cmd.Env, name+"="+v)
+		}
+	}
+	log, err := cmd.StderrPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	s.server, s.ended = cmd, make(chan struct{})
+	ready := make(chan bool, 1)
+	go func() {
+		defer close(s.ended)
+		lines := bufio.NewScanner(log)
+		for lines.Scan() {
+			ts.Logf("serve: %s", lines.Text())
+			if strings.Contains(lines.Text(), `"msg":"ready"`) {
+				ready <- true
+			}
+		}
+		_ = cmd.Wait()
+		ready <- false
+	}()
+	select {
+	case ok := <-ready:
+		if ok == neg {
+			ts.Fatalf("ready: %v", ok)
+		}
+		if neg {
+			s.server = nil
+		}
+	case <-time.After(time.Minute):
+		ts.Fatalf("the server is not ready after a minute")
+	}
+}
+
+// kill ends the server: "kill" with SIGKILL, "kill -TERM" politely.
+func kill(ts *testscript.TestScript, _ bool, args []string) {
+	signal := syscall.SIGKILL
+	if len(args) == 1 && args[0] == "-TERM" {
+		signal = syscall.SIGTERM
+	}
+	if of(ts).server == nil {
+		ts.Fatalf("no server runs")
+	}
+	of(ts).stop(signal)
+}
+
+func (s *session) stop(signal syscall.Signal) {
+	if s.server == nil {
+		return
+	}
+	_ = s.server.Process.Signal(signal)
+	<-s.ended
+	s.server = nil
+}
+
+// capture sets a variable from the first group of an expression in the last
+// standard output: capture NAME 'expression'.
+func capture(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: capture NAME expression")
+	}
+	m := regexp.MustCompile(args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+	if m == nil {
+		ts.Fatalf("%s is not in %q", args[1], ts.ReadFile("stdout"))
+	}
+	ts.Setenv(args[0], m[1])
+}
+
+// mails waits for a mail that matches: mails ADDRESS 'expression'.
+func mails(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: mails address expression")
+	}
+	if neg {
+		if of(ts).sink.has(args[0], regexp.MustCompile(args[1])) {
+			ts.Fatalf("there is such a mail")
+		}
+		return
+	}
+	ts.Check(of(ts).sink.wait(args[0], regexp.MustCompile(args[1])))
+}
+
+// envsubst replaces $NAME in a file.
+func envsubst(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		path := ts.MkAbs(name)
+		ts.Check(os.WriteFile(path, []byte(os.Expand(ts.ReadFile(name), ts.Getenv)), 0o600))
+	}
+}
+
+// A stopped server is a process that is gone: nothing of it answers.
+func TestServeStopsCleanly(t *testing.T) {
+	db, address := storetest.New(t, store.SQLite), freeAddress(t)
+	t.Setenv("GUICHET_DATABASE", db.Source)
+	t.Setenv("GUICHET_KEY_FILE", filepath.Join(t.TempDir(), "key"))
+	t.Setenv("GUICHET_ADDR", address)
+	t.Setenv("GUICHET_ADMIN_ADDR", freeAddress(t))
+	path, err := exec.LookPath("guichet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, "serve")
+	log, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(log)
+	for lines.Scan() && !strings.Contains(lines.Text(), `"msg":"ready"`) {
+	}
+	response, err := http.Get("http://" + address + "/readyz")
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("%v %v", response, err)
+	}
+	_ = response.Body.Close()
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for lines.Scan() {
+		t.Log(lines.Text())
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("ended with %v", err)
+	}
+	if _, err := net.Dial("tcp", address); err == nil {
+		t.Error(fmt.Sprint("something still listens on ", address))
+	}
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+type serveCmd struct{}
+
+func (serveCmd) Run(ctx context.Context, _ terminal, all *cli) error {
+	c, err := loadConfig(all.Config)
+	if err != nil {
+		return err
+	}
+	p, err := openProgram(ctx, c, newLog(c.LogLevel, os.Stderr))
+	if err != nil {
+		return err
+	}
+	return errors.Join(p.serve(ctx), p.store.Close())
+}
+
+// serve listens until ctx is done, then stops in order: no new request, requests
+// end, jobs end, and only then the database is closed.
+func (p *program) serve(ctx context.Context) error {
+	public, err := net.Listen("tcp", p.config.Addr)
+	if err != nil {
+		return configError("addr", fmt.Sprintf("Cannot listen on %s: %v", p.config.Addr, err))
+	}
+	admin, err := net.Listen("tcp", p.config.AdminAddr)
+	if err != nil {
+		return errors.Join(configError("admin_addr", fmt.Sprintf("Cannot listen on %s: %v", p.config.AdminAddr, err)), public.Close())
+	}
+	handler, err := p.handler(ctx)
+	if err != nil {
+		return errors.Join(err, public.Close(), admin.Close())
+	}
+	servers := []*http.Server{
+		{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10},
+		{Handler: p.admin(), ReadHeaderTimeout: 5 * time.Second},
+	}
+	var running sync.WaitGroup
+	failed := make(chan error, len(servers))
+	for i, l := range []net.Listener{public, admin} {
+		running.Go(func() {
+			if err := servers[i].Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				failed <- err
+			}
+		})
+	}
+	work, stopWork := context.WithCancel(ctx)
+	defer stopWork()
+	running.Go(func() { p.runner().Run(work) })
+	p.log.Info("ready", "url", p.config.URL, "address", public.Addr().String(), "admin", admin.Addr().String(), "database", string(p.store.Engine()))
+	select {
+	case <-ctx.Done():
+		p.log.Info("stopping")
+	case err = <-failed:
+	}
+	end, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	for _, s := range servers {
+		err = errors.Join(err, s.Shutdown(end))
+	}
+	stopWork()
+	running.Wait()
+	return err
+}
+
+// handler is the public face.
+func (p *program) handler(_ context.Context) (http.Handler, error) {
+	mux := http.NewServeMux()
+	p.api().Routes(mux)
+	p.health(mux)
+	return mux, nil
+}
+
+// health answers whoever watches the process: it lives; it can serve.
+func (p *program) health(mux *http.ServeMux) {
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		if err := p.store.Ping(r.Context()); err != nil {
+			http.Error(w, "the database does not answer", http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = w.Write([]byte("ready\n"))
+	})
+}
+
+// admin is for operators, on an address of its own that nobody else reaches.
+func (p *program) admin() http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), gauges{p})
+	mux := http.NewServeMux()
+	p.health(mux)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
+}
+
+// gauges reads the figures of the database when they are asked for.
+type gauges struct{ p *program }
+
+var (
+	descTokens   = prometheus.NewDesc("guichet_tokens", "Tokens, by state.", []string{"state"}, nil)
+	descRequests = prometheus.NewDesc("guichet_requests", "Requests, by status.", []string{"status"}, nil)
+	descAlerts   = prometheus.NewDesc("guichet_alerts_open", "Alerts nobody has acknowledged.", nil, nil)
+	descHeld     = prometheus.NewDesc("guichet_deliveries_waiting", "Deliveries that wait for an operator, by effect.", []string{"effect"}, nil)
+	descJobs     = prometheus.NewDesc("guichet_jobs", "Jobs, by kind and state.", []string{"kind", "state"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (gauges) Describe(c chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descTokens, descRequests, descAlerts, descHeld, descJobs} {
+		c <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (g gauges) Collect(c chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	gauge := func(d *prometheus.Desc, v int64, labels ...string) {
+		c <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), labels...)
+	}
+	s, err := g.p.grant.Store.Summary(ctx, g.p.clock.Now())
+	if err != nil {
+		c <- prometheus.NewInvalidMetric(descTokens, err)
+		return
+	}
+	gauge(descTokens, s.LiveTokens, "live")
+	gauge(descTokens, s.BlockedTokens, "blocked")
+	for status, n := range s.Requests {
+		gauge(descRequests, n, string(status))
+	}
+	gauge(descAlerts, s.OpenAlerts)
+	gauge(descHeld, s.OpenHeld, "held")
+	gauge(descHeld, s.OpenQuarantine, "quarantined")
+	jobs, err := g.p.store.Jobs().Counts(ctx)
+	if err != nil {
+		c <- prometheus.NewInvalidMetric(descJobs, err)
+		return
+	}
+	for _, j := range jobs {
+		gauge(descJobs, j.Number, j.Kind, j.State)
+	}
+}

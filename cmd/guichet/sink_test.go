@@ -1,0 +1,101 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"mime/quotedprintable"
+	"net"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-smtp"
+)
+
+// sink is a real SMTP server that keeps what it is given.
+type sink struct {
+	address string
+
+	mu      sync.Mutex
+	all     []mailed
+	arrived chan struct{} // closed and replaced at each mail
+}
+
+type mailed struct{ to, text string }
+
+func newSink(t testing.TB) *sink {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &sink{address: l.Addr().String(), arrived: make(chan struct{})}
+	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &smtpSession{sink: s}, nil }))
+	server.Domain, server.AllowInsecureAuth = "sink.test", true
+	go func() { _ = server.Serve(l) }()
+	t.Cleanup(func() { _ = server.Close() })
+	return s
+}
+
+type smtpSession struct {
+	sink *sink
+	to   []string
+}
+
+func (s *smtpSession) Reset()                                    { s.to = nil }
+func (s *smtpSession) Logout() error                             { return nil }
+func (s *smtpSession) Mail(string, *smtp.MailOptions) error      { return nil }
+func (s *smtpSession) Rcpt(to string, _ *smtp.RcptOptions) error { s.to = append(s.to, to); return nil }
+
+func (s *smtpSession) Data(r io.Reader) error {
+	raw, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	readable, err := io.ReadAll(quotedprintable.NewReader(strings.NewReader(string(raw))))
+	if err != nil {
+		readable = raw
+	}
+	s.sink.mu.Lock()
+	defer s.sink.mu.Unlock()
+	for _, to := range s.to {
+		s.sink.all = append(s.sink.all, mailed{to, string(raw) + "\n" + string(readable)})
+	}
+	close(s.sink.arrived)
+	s.sink.arrived = make(chan struct{})
+	return nil
+}
+
+func (s *sink) look(to string, want *regexp.Regexp) (found bool, next chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range s.all {
+		if m.to == to && want.MatchString(m.text) {
+			return true, s.arrived
+		}
+	}
+	return false, s.arrived
+}
+
+func (s *sink) has(to string, want *regexp.Regexp) bool {
+	found, _ := s.look(to, want)
+	return found
+}
+
+func (s *sink) wait(to string, want *regexp.Regexp) error {
+	limit := time.After(30 * time.Second)
+	for {
+		found, next := s.look(to, want)
+		if found {
+			return nil
+		}
+		select {
+		case <-next:
+		case <-limit:
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return fmt.Errorf("no mail to %s with %s among %d: %v", to, want, len(s.all), s.all)
+		}
+	}
+}
