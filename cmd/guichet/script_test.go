@@ -35,7 +35,7 @@ func TestScripts(t *testing.T) {
 				Dir: "testdata", RequireExplicitExec: true, RequireUniqueNames: true, TestWork: false,
 				Setup: func(env *testscript.Env) error { return setUp(t, env, engine) },
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
-					"serve": serve, "kill": kill, "capture": capture, "mails": mails, "envsubst": envsubst,
+					"serve": serve, "crash": crash, "capture": capture, "mails": mails,
 				},
 			})
 		})
@@ -135,16 +135,12 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// kill ends the server: "kill" with SIGKILL, "kill -TERM" politely.
-func kill(ts *testscript.TestScript, _ bool, args []string) {
-	signal := syscall.SIGKILL
-	if len(args) == 1 && args[0] == "-TERM" {
-		signal = syscall.SIGTERM
-	}
+// crash ends the server with SIGKILL.
+func crash(ts *testscript.TestScript, _ bool, _ []string) {
 	if of(ts).server == nil {
 		ts.Fatalf("no server runs")
 	}
-	of(ts).stop(signal)
+	of(ts).stop(syscall.SIGKILL)
 }
 
 func (s *session) stop(signal syscall.Signal) {
@@ -181,14 +177,6 @@ func mails(ts *testscript.TestScript, neg bool, args []string) {
 		return
 	}
 	ts.Check(of(ts).sink.wait(args[0], regexp.MustCompile(args[1])))
-}
-
-// envsubst replaces $NAME in a file.
-func envsubst(ts *testscript.TestScript, _ bool, args []string) {
-	for _, name := range args {
-		path := ts.MkAbs(name)
-		ts.Check(os.WriteFile(path, []byte(os.Expand(ts.ReadFile(name), ts.Getenv)), 0o600))
-	}
 }
 
 // A stopped server is a process that is gone: nothing of it answers.
