@@ -32,6 +32,7 @@ type Error struct {
 	Cause  error
 }
 
+// Error is for the log: code, reason and cause.
 func (e *Error) Error() string {
 	if e.Cause != nil {
 		return fmt.Sprintf("%s: %s: %v", e.Code, e.Reason, e.Cause)
@@ -39,6 +40,7 @@ func (e *Error) Error() string {
 	return e.Code + ": " + e.Reason
 }
 
+// Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
 // Is makes two errors of the same code equal for errors.Is, so that a sentinel

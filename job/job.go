@@ -80,7 +80,7 @@ func Permanent(err error) error { return permanent{err} }
 // hour, give or take a quarter so that many failures do not come back together.
 func Backoff(n int, jitter int64) time.Duration {
 	d := time.Hour
-	if n < 11 {
+	if n < 12 {
 		d = min(d, time.Second<<n)
 	}
 	return d - d/4 + time.Duration(jitter)%(d/2)

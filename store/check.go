@@ -13,6 +13,7 @@ type Violation struct {
 	Offender  string `json:"offender"`
 }
 
+// String is one line for a person.
 func (v Violation) String() string { return v.Invariant + ": " + v.Offender }
 
 // An invariant is a query that names what breaks it: no row, no problem.
