@@ -66,7 +66,7 @@ var mayUse = map[string][]string{
 	"github.com/evanw/esbuild":       {"web/assetgen"},
 	"github.com/go-json-experiment":  {"grant", "api"},
 	"os/exec":                        {"store/storetest", "web/webtest", "bench"},
-	"math/rand":                      {"bench"},
+	"math/rand":                      {"sim/bank", "bench"},
 	"testing":                        {"store/storetest", "people/peopletest", "web/webtest"},
 }
 
