@@ -155,3 +155,86 @@ func TestChallengeMatrix(t *testing.T) {
 	}
 	golden(t, "challenge", b.String())
 }
+
+func TestSettlementMatrix(t *testing.T) {
+	type situation struct {
+		name string
+		a    Attempt
+		c    Challenge
+		now  time.Time
+	}
+	asked := func(method Method, used int, resending bool) Challenge {
+		return Challenge{
+			ID: "q", Status: StatusAnswering, Max: 2, Used: used, Resending: resending,
+			Deadline: noon.Add(time.Minute), Question: Question{Method: method, Resendable: true},
+		}
+	}
+	running := Attempt{State: AttemptRunning, Trigger: ByPerson}
+	waiting := Attempt{State: AttemptWaiting, Trigger: ByPerson}
+	poll := Attempt{State: AttemptRunning, Trigger: ByPoll}
+	situations := []situation{
+		{"a person starts", running, Challenge{}, noon},
+		{"the night starts", poll, Challenge{}, noon},
+		{"first code", running, asked(OTPSent, 1, false), noon},
+		{"last code", running, asked(OTPSent, 2, false), noon},
+		{"code, too late", running, asked(OTPSent, 1, false), noon.Add(time.Hour)},
+		{"app", waiting, asked(Decoupled, 0, false), noon},
+		{"resend", running, asked(OTPSent, 0, true), noon},
+	}
+	var outcomes []Outcome
+	for _, kind := range OutcomeKinds() {
+		switch kind {
+		case Asks:
+			outcomes = append(outcomes, Outcome{Kind: Asks, Question: &Question{Method: OTPSent}}, Outcome{Kind: Asks, Reason: "no question"})
+		case AnswerRejected:
+			outcomes = append(outcomes, Outcome{Kind: kind}, Outcome{Kind: kind, Reason: ReasonFormat})
+		case Cancelled:
+			outcomes = append(outcomes, Outcome{Kind: kind, Reason: ReasonUser}, Outcome{Kind: kind, Reason: ReasonDeadline}, Outcome{Kind: kind, Reason: ReasonShutdown})
+		case ConnectorError:
+			outcomes = append(outcomes, Outcome{Kind: kind, Reason: "bug"}, Outcome{Kind: kind, Reason: ReasonCrash})
+		default:
+			outcomes = append(outcomes, Outcome{Kind: kind})
+		}
+	}
+	outcomes = append(outcomes, Outcome{Kind: "a lie"})
+
+	var b strings.Builder
+	b.WriteString("# outcome of a run × situation: attempt, question, session, nightly fetch\n")
+	for _, o := range outcomes {
+		fmt.Fprintf(&b, "\n%s\n", strings.TrimSpace(string(o.Kind)+" "+o.Reason))
+		for _, at := range situations {
+			s := Settle(o, at.a, at.c, at.now)
+			a, _, err := at.a.Apply(s.Attempt, at.now)
+			if err != nil {
+				t.Errorf("%s %s, %s: the attempt refuses %s: %v", o.Kind, o.Reason, at.name, s.Attempt, err)
+			}
+			question := "-"
+			if at.c.ID != "" {
+				c, _, err := at.c.Apply(s.Challenge, at.now)
+				if err != nil {
+					t.Errorf("%s %s, %s: the question refuses %s: %v", o.Kind, o.Reason, at.name, s.Challenge, err)
+				}
+				question = string(c.Status)
+				if c.Status == StatusOpen {
+					question += fmt.Sprintf(" %d/%d", c.Used, c.Max)
+				}
+				if (c.Status == StatusOpen) != (a.State == AttemptWaiting && s.Outcome.Kind != Asks) {
+					t.Errorf("%s %s, %s: attempt %s but question %s", o.Kind, o.Reason, at.name, a.State, c.Status)
+				}
+			}
+			night := string(s.Retry)
+			if s.Pause != "" {
+				night += ", " + string(s.Pause)
+			}
+			if s.Resume {
+				night += ", pauses end"
+			}
+			as := ""
+			if s.Outcome.Kind != o.Kind {
+				as = " as " + string(s.Outcome.Kind)
+			}
+			fmt.Fprintf(&b, "  %-16s %-10s %-12s session %-9s %s%s\n", at.name, a.State, question, s.Session, night, as)
+		}
+	}
+	golden(t, "settlement", b.String())
+}
