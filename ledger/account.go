@@ -28,6 +28,7 @@ const (
 	Booked    Status = "booked"    // the bank has entered it; frozen but for revisions
 	Pending   Status = "pending"   // seen by the bank, not yet entered
 	Scheduled Status = "scheduled" // known to come, such as a deferred card debit
+	Void      Status = "void"      // was pending, and the bank no longer lists it; kept, counts for nothing
 )
 
 // An Account is one account at a bank, below an access.
