@@ -139,6 +139,9 @@ type Attempt struct {
 
 	CreatedAt, UpdatedAt, EndedAt time.Time
 
+	// Challenge is the latest question: the only one that can be live.
+	Challenge guichet.ID
+
 	// Lease: which worker speaks to the bank, until when it is believed alive,
 	// and the fence. Epoch rises with each claim; a worker whose epoch is old
 	// can write nothing.
@@ -208,7 +211,7 @@ func (a Attempt) next(e AttemptEvent) (AttemptState, []Effect, bool) {
 	// What every end does. An access that never got an account has no reason to
 	// outlive the attempt that would have given it one (B4, B6, B7).
 	failure := []Effect{DropLease, CloseQuestion, WipeLent, DropIfEmpty}
-	success := []Effect{DropLease, CommitData, WipeLent}
+	success := []Effect{DropLease, CommitData, WipeLent, DropIfEmpty}
 
 	switch a.State {
 	case AttemptQueued:

@@ -289,7 +289,7 @@ func (c Challenge) end(s ChallengeStatus, now time.Time) (Challenge, []Effect, e
 // Refusals of the question machine.
 var (
 	ErrQuestionExpired = &guichet.Error{Kind: guichet.Gone, Code: "question_expired", Reason: "The time to answer is over. Start again: the bank will ask anew."}
-	ErrQuestionOver    = &guichet.Error{Kind: guichet.Gone, Code: "question_over", Reason: "This question is closed. Look at the attempt to see what came of it."}
+	ErrQuestionOver    = &guichet.Error{Kind: guichet.Conflict, Code: "question_over", Reason: "This question is closed. Look at the attempt to see what came of it."}
 	ErrQuestionBusy    = &guichet.Error{Kind: guichet.Conflict, Code: "question_busy", Reason: "Another answer to this question is at the bank. Look again."}
 	ErrQuestionIdle    = &guichet.Error{Kind: guichet.Internal, Code: "question_idle", Reason: "No answer to this question is at the bank."}
 	ErrNoResend        = &guichet.Error{Kind: guichet.Conflict, Code: "no_resend", Reason: "The bank does not send this code again."}

@@ -20,6 +20,11 @@ const (
 	OtherKind  AccountKind = "other"
 )
 
+// AccountKinds lists them all.
+func AccountKinds() []AccountKind {
+	return []AccountKind{Cash, Savings, Card, Loan, Investment, Insurance, OtherKind}
+}
+
 // A Status tells how firm a transaction is.
 type Status string
 
@@ -61,6 +66,7 @@ type Transaction struct {
 	BookedOn  Date   // entered by the bank; balances use it
 	DoneOn    Date   // when it was really made; may be unknown
 	ValueOn   Date
+	SeenOn    Date // when we first saw it
 }
 
 // Day is the date people expect to see: when it was done, else when it was

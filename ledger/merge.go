@@ -91,7 +91,7 @@ func become(known, fetched Transaction) Transaction {
 		}
 		return known
 	}
-	fetched.ID, fetched.AccountID = known.ID, known.AccountID
+	fetched.ID, fetched.AccountID, fetched.SeenOn = known.ID, known.AccountID, known.SeenOn
 	if fetched.Ref == "" {
 		fetched.Ref = known.Ref
 	}
