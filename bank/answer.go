@@ -274,6 +274,9 @@ func (d *Desk) carryOut(tx Tx, by guichet.Actor, c *Case, effects []Effect) erro
 			}
 		}
 	}
+	if !c.Attempt.State.Live() && c.Access.ID != "" && !drop {
+		c.Attempt.Form = nil // nobody has to type it again
+	}
 	if err := tx.SaveAttempt(&c.Attempt); err != nil {
 		return err
 	}

@@ -106,14 +106,14 @@ func Methods() []Method {
 
 // A Question is what a bank asks: several fields at once if it likes.
 type Question struct {
-	Method      Method
-	Prompt      string // the bank's words: untrusted, shown escaped
-	Fields      []Field
-	MediumType  string // sms, mail, call, app, device; empty when unknown
-	Medium      string // "06 •• •• •• 12"
-	Image       []byte // for a captcha: PNG
-	RedirectURL string
-	Deadline    time.Time // when the bank told; zero otherwise
-	TriesLeft   int       // when the bank told; -1 when it did not
-	Resendable  bool
+	Method      Method    `json:"method"`
+	Prompt      string    `json:"prompt"` // the bank's words: untrusted, shown escaped
+	Fields      []Field   `json:"fields"`
+	MediumType  string    `json:"medium_type"` // sms, mail, call, app, device; empty when unknown
+	Medium      string    `json:"medium"`      // "06 •• •• •• 12"
+	Image       []byte    `json:"image"`       // for a captcha: PNG
+	RedirectURL string    `json:"redirect_url"`
+	Deadline    time.Time `json:"deadline"`   // when the bank told; zero otherwise
+	TriesLeft   int       `json:"tries_left"` // when the bank told; -1 when it did not
+	Resendable  bool      `json:"resendable"`
 }

@@ -4,6 +4,46 @@
 
 package query
 
+type Access struct {
+	ID             string
+	Owner          string
+	Institution    string
+	Connector      string
+	Label          string
+	Locale         string
+	Credentials    []byte
+	Session        []byte
+	SessionExpires int64
+	Lent           bool
+	Fingerprint    string
+	CreatedAt      int64
+	HasAccounts    bool
+	AttemptID      string
+	Disabled       bool
+	Pause          string
+	NextPoll       int64
+	Failures       int64
+	LastSuccess    int64
+	TrustedUntil   int64
+	Version        int64
+}
+
+type Account struct {
+	ID       string
+	AccessID string
+	Ref      string
+	Kind     string
+	Subtype  string
+	Label    string
+	Iban     string
+	Number   string
+	Parent   string
+	Balance  int64
+	Currency string
+	AsOf     int64
+	Missing  bool
+}
+
 type Alert struct {
 	ID             string
 	Kind           string
@@ -13,6 +53,33 @@ type Alert struct {
 	OpenedAt       int64
 	AcknowledgedAt int64
 	AcknowledgedBy string
+}
+
+type Attempt struct {
+	ID          string
+	Owner       string
+	AccessID    string
+	AccountID   string
+	Purpose     string
+	TriggerKind string
+	State       string
+	Fingerprint string
+	Institution string
+	Label       string
+	Form        []byte
+	ChallengeID string
+	CreatedAt   int64
+	UpdatedAt   int64
+	EndedAt     int64
+	Worker      string
+	Epoch       int64
+	LeaseUntil  int64
+	Phase       string
+	Done        int64
+	Total       int64
+	Outcome     string
+	Detail      string
+	Version     int64
 }
 
 type AuditEntry struct {
@@ -43,6 +110,28 @@ type Chain struct {
 	Chain  string
 	Length int64
 	Head   []byte
+}
+
+type Challenge struct {
+	ID          string
+	Owner       string
+	AttemptID   string
+	AccessID    string
+	Seq         int64
+	Status      string
+	Question    string
+	CreatedAt   int64
+	EndedAt     int64
+	Deadline    int64
+	Used        int64
+	MaxAnswers  int64
+	Resends     int64
+	Resending   bool
+	AnswerKeys  string
+	Session     []byte
+	LastOutcome string
+	LastText    string
+	Version     int64
 }
 
 type Delivery struct {
@@ -166,4 +255,23 @@ type Token struct {
 	BlockReason     string
 	Reminders       string
 	Version         int64
+}
+
+type Transaction struct {
+	ID               string
+	AccountID        string
+	Ref              string
+	Status           string
+	Type             string
+	Amount           int64
+	Currency         string
+	OriginalAmount   int64
+	OriginalCurrency string
+	RawLabel         string
+	Label            string
+	BookedOn         string
+	DoneOn           string
+	ValueOn          string
+	SeenOn           string
+	Day              string
 }
