@@ -4,6 +4,4 @@ type demoCmd struct{}
 
 func (demoCmd) Run() error { return nil }
 
-type simCmd struct{}
-
 type userCmd struct{}

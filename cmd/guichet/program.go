@@ -13,6 +13,7 @@ import (
 
 	"guichet"
 	"guichet/api"
+	"guichet/bank"
 	"guichet/grant"
 	"guichet/job"
 	"guichet/keyring"
@@ -28,6 +29,7 @@ type program struct {
 	store  *store.Store
 	keys   *keys
 	grant  *grant.Desk
+	bank   *bank.Desk
 	mailer *mail.Sender // nil: mails are written to the log instead
 }
 
@@ -64,6 +66,9 @@ func (p *program) build(ctx context.Context) (err error) {
 	p.grant = &grant.Desk{
 		Store: p.store.Grant(), Clock: p.clock, Providers: providers, URL: p.config.URL, Mint: p.keys.mint(p.config),
 		PurgeAfter: p.config.PurgeAfter, PurgeRefusedAfter: p.config.PurgeRefusedAfter,
+	}
+	if err := p.openBank(ctx); err != nil {
+		return err
 	}
 	if p.config.SMTP != "" {
 		from, err := mail.ParseMailbox(p.config.MailFrom)
@@ -103,14 +108,13 @@ func (p *program) api() *api.Server {
 
 // runner does the durable work.
 func (p *program) runner() *job.Runner {
+	handlers, periodic := p.bankJobs()
+	handlers["mail"], handlers["alert"] = p.sendMail, p.mailAlert
+	handlers["sweep"] = func(ctx context.Context, _ job.Claimed) error { _, _, err := p.grant.Sweep(ctx); return err }
 	return &job.Runner{
-		Store: p.store.Jobs(), Clock: p.clock, Log: p.log,
-		Handlers: map[string]job.Handler{
-			"mail":  p.sendMail,
-			"alert": p.mailAlert,
-			"sweep": func(ctx context.Context, _ job.Claimed) error { _, _, err := p.grant.Sweep(ctx); return err },
-		},
-		Periodic: []job.Periodic{{Kind: "sweep", Slot: job.Every(time.Minute)}},
+		Store: p.store.Jobs(), Clock: p.clock, Log: p.log, Handlers: handlers,
+		Workers:  16, // most of them wait for a bank
+		Periodic: append(periodic, job.Periodic{Kind: "sweep", Slot: job.Every(time.Minute)}),
 	}
 }
 

@@ -73,6 +73,7 @@ func (p *program) serve(ctx context.Context) error {
 		err = errors.Join(err, s.Shutdown(end))
 	}
 	stopWork()
+	err = errors.Join(err, p.bank.Stop(end))
 	running.Wait()
 	return err
 }
