@@ -81,7 +81,7 @@ func readKeyFile(path string) (*KeyFile, error) {
 	if err != nil {
 		return nil, ErrKeyFileUnusable.Because(err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	// The rights of the file that is open, not of a name that may change.
 	info, err := file.Stat()
 	switch {
@@ -136,7 +136,7 @@ func createKeyFile(path string) (created bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	defer os.Remove(draft.Name())
+	defer func() { _ = os.Remove(draft.Name()) }() // its other name stays
 	_, err = fmt.Fprintf(draft, "%s\n%s\n", keyFileHeader, base64.StdEncoding.EncodeToString(key))
 	if err := errors.Join(err, draft.Sync(), draft.Close()); err != nil {
 		return false, err
