@@ -100,6 +100,7 @@ func addressKey(from netip.Addr) string {
 // A Wait is the cause of ErrTooMany.
 type Wait struct{ Until time.Time }
 
+// Error says until when, for the log.
 func (w *Wait) Error() string { return "until " + w.Until.UTC().Format(time.RFC3339) }
 
 // RetryAt tells until when an ErrTooMany asks to wait.
