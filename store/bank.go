@@ -128,7 +128,7 @@ func (t *bankTx) SaveAccess(a *bank.Access) error {
 			ID: row.ID, Version: row.Version,
 		})
 	}
-	return saved(n, err, &a.Version)
+	return saved(n, err, &a.Version, bank.ErrChanged)
 }
 
 func (t *bankTx) SaveAttempt(a *bank.Attempt) error {
@@ -140,14 +140,14 @@ func (t *bankTx) SaveAttempt(a *bank.Attempt) error {
 		if err == nil && n == 0 { // an index over live attempts refused it
 			return bank.ErrLoginBusy
 		}
-		return saved(n, err, &a.Version)
+		return saved(n, err, &a.Version, bank.ErrChanged)
 	}
 	n, err := t.q.UpdateAttempt(t.ctx, query.UpdateAttemptParams{
 		AccountID: row.AccountID, Purpose: row.Purpose, TriggerKind: row.TriggerKind, State: row.State, Form: row.Form,
 		ChallengeID: row.ChallengeID, UpdatedAt: row.UpdatedAt, EndedAt: row.EndedAt, Worker: row.Worker, Epoch: row.Epoch,
 		LeaseUntil: row.LeaseUntil, Outcome: row.Outcome, Detail: row.Detail, ID: row.ID, Version: row.Version,
 	})
-	return saved(n, err, &a.Version)
+	return saved(n, err, &a.Version, bank.ErrChanged)
 }
 
 func (t *bankTx) SaveChallenge(c *bank.Challenge) error {
@@ -165,16 +165,19 @@ func (t *bankTx) SaveChallenge(c *bank.Challenge) error {
 			LastText: row.LastText, ID: row.ID, Version: row.Version,
 		})
 	}
-	return saved(n, err, &c.Version)
+	return saved(n, err, &c.Version, bank.ErrChanged)
 }
 
 // saved looks at the rows that a compare-and-set changed.
-func saved(rows int64, err error, version *int64) error {
-	if err == nil && rows != 1 {
-		err = bank.ErrChanged
+func saved(rows int64, err error, version *int64, changed error) error {
+	switch {
+	case err != nil:
+		return err
+	case rows != 1:
+		return changed
 	}
 	*version++
-	return err
+	return nil
 }
 
 func (t *bankTx) Delete(access guichet.ID, history bool) error {

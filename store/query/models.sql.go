@@ -55,6 +55,17 @@ type Alert struct {
 	AcknowledgedBy string
 }
 
+type ApiToken struct {
+	ID         string
+	PersonID   string
+	Name       string
+	Hash       []byte
+	CreatedAt  int64
+	LastUsedAt int64
+	RevokedAt  int64
+	Version    int64
+}
+
 type Attempt struct {
 	ID          string
 	Owner       string
@@ -192,6 +203,19 @@ type LettersSent struct {
 	SentAt    int64
 }
 
+type Person struct {
+	ID            string
+	Email         string
+	Name          string
+	Role          string
+	Language      string
+	PasswordHash  string
+	PasswordSetAt int64
+	CreatedAt     int64
+	DisabledAt    int64
+	Version       int64
+}
+
 type Request struct {
 	ID               string
 	Provider         string
@@ -225,9 +249,29 @@ type Request struct {
 	Version          int64
 }
 
+type Session struct {
+	Hash      []byte
+	Data      []byte
+	ExpiresAt int64
+}
+
 type Setting struct {
 	Name  string
 	Value []byte
+}
+
+type Setup struct {
+	ID        int64
+	Hash      []byte
+	CreatedAt int64
+	Done      bool
+	Version   int64
+}
+
+type SignInFailure struct {
+	Key    string
+	Number int64
+	LastAt int64
 }
 
 type SigningKey struct {
