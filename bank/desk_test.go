@@ -510,4 +510,3 @@ func (b *fakeBank) list(run bank.Run, sink bank.Sink) bank.Result {
 	}
 	return bank.Result{Outcome: bank.Outcome{Kind: bank.OK}, State: canarySession + "/trusted"}
 }
-

@@ -88,8 +88,12 @@ func TestMatrix(t *testing.T) {
 		name string
 		play func(h *house, u usage)
 	}{
-		{"S success", playSuccess}, {"F failure", playFailure}, {"I1 code too late", playTooLate},
-		{"I2 page reloaded", playReload}, {"I3c browser died", playBrowserDied}, {"I3s server died", playServerDied},
+		{"S success", playSuccess},
+		{"F failure", playFailure},
+		{"I1 code too late", playTooLate},
+		{"I2 page reloaded", playReload},
+		{"I3c browser died", playBrowserDied},
+		{"I3s server died", playServerDied},
 	}
 	for _, u := range usages() {
 		for _, o := range outcomes {
