@@ -1,0 +1,57 @@
+// Dialogs are native: the browser keeps the focus inside, closes on Escape and
+// gives the focus back. Here is only how they open, and what closing one means.
+
+// A dialog that the page came with is shown over it. It may hold a question of
+// the bank, so it comes before anything else.
+function showModals() {
+  for (const dialog of document.querySelectorAll("dialog[data-modal]:not([open])")) {
+    if (!dialog.hasAttribute("data-closed")) dialog.showModal();
+  }
+}
+
+document.addEventListener("click", (event) => {
+  const opener = event.target.closest("[data-opens]");
+  if (opener) document.querySelector(opener.dataset.opens)?.showModal();
+  if (event.target.closest("[data-closes]")) event.target.closest("dialog")?.close();
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    if (opener || !menu.contains(event.target)) menu.open = false;
+  }
+});
+
+// Escape on a dialog that would lose something opens the question about it.
+document.addEventListener(
+  "cancel",
+  (event) => {
+    const asks = event.target.dataset?.escape;
+    if (!asks) return;
+    event.preventDefault();
+    document.querySelector(asks)?.showModal();
+  },
+  true,
+);
+
+// A question set aside is no longer in the address, so a reload does not bring
+// it back over the page; it stays where the access is listed.
+document.addEventListener(
+  "close",
+  (event) => {
+    const parameter = event.target.dataset?.parameter;
+    if (!parameter) return;
+    event.target.setAttribute("data-closed", "");
+    const url = new URL(location.href);
+    url.searchParams.delete(parameter);
+    history.replaceState(history.state, "", url);
+  },
+  true,
+);
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
+});
+
+document.addEventListener("htmx:after:swap", showModals);
+showModals();

@@ -1,0 +1,137 @@
+package view
+
+import "context"
+
+// A Place is one of the pages that the navigation names.
+type Place string
+
+// The places.
+const (
+	Home       Place = "home"
+	Accesses   Place = "accesses"
+	Accounts   Place = "accounts"
+	Operations Place = "operations"
+	Requests   Place = "requests"
+	Tokens     Place = "tokens"
+	Alerts     Place = "alerts"
+	Settings   Place = "settings"
+	Nowhere    Place = ""
+)
+
+// Windows tells which windows of the counter are open.
+type Windows struct{ Bank, Grant bool }
+
+// A Frame is what surrounds every page of somebody who is signed in.
+type Frame struct {
+	Windows  Windows
+	Me       Person
+	Waits    map[Place]int // how many things wait there
+	Query    string        // what is being searched for
+	Toasts   []Toast
+	Question *Question // asked over the page
+	Events   string    // address of the stream that hurries reads; empty: none
+}
+
+// bar is what a page says in the top line.
+type bar struct {
+	title  string
+	place  Place
+	parent *Link   // the page above; its name stands where the title would, and the page writes its own heading
+	action *Action // the one main action
+	search bool    // the page is a list that one searches: the field stays on a phone
+}
+
+// section is one entry of the navigation.
+type section struct {
+	place  Place
+	key    string
+	icon   string
+	url    string
+	places []section
+}
+
+// sections lists the navigation of a reader.
+func (f Frame) sections() []section {
+	all := []section{{place: Home, key: "nav.home", icon: "home", url: PathHome}}
+	if f.Windows.Bank {
+		all = append(all, section{key: "nav.bank", icon: "bank", url: PathAccesses, places: []section{
+			{place: Accesses, key: "nav.accesses", icon: "plug", url: PathAccesses},
+			{place: Accounts, key: "nav.accounts", icon: "card", url: PathAccounts},
+			{place: Operations, key: "nav.operations", icon: "flows", url: PathOperations},
+		}})
+	}
+	if f.Windows.Grant {
+		all = append(all, section{key: "nav.grant", icon: "seal", url: PathRequests, places: []section{
+			{place: Requests, key: "nav.requests", icon: "file", url: PathRequests},
+			{place: Tokens, key: "nav.tokens", icon: "key", url: PathTokens},
+			{place: Alerts, key: "nav.alerts", icon: "bell", url: PathAlerts},
+		}})
+	}
+	return append(all, section{place: Settings, key: "nav.settings", icon: "sliders", url: PathSettings})
+}
+
+// holds tells whether a place is this section or in it.
+func (s section) holds(p Place) bool {
+	if p == Nowhere {
+		return false
+	}
+	if s.place == p {
+		return true
+	}
+	for _, c := range s.places {
+		if c.place == p {
+			return true
+		}
+	}
+	return false
+}
+
+// waits counts what waits in the section.
+func (f Frame) waits(s section) int {
+	n := 0
+	if s.place != Nowhere {
+		n = f.Waits[s.place]
+	}
+	for _, c := range s.places {
+		n += f.waits(c)
+	}
+	return n
+}
+
+// searchPath is where a search from this place goes, and what it looks through.
+func (f Frame) searchPath(p Place) (path, key string) {
+	switch p {
+	case Requests, Alerts:
+		return PathRequests, "search.requests"
+	case Tokens:
+		return PathTokens, "search.tokens"
+	}
+	if f.Windows.Bank {
+		return PathOperations, "search.operations"
+	}
+	return PathRequests, "search.requests"
+}
+
+// htmxConfig keeps htmx inside the content security policy: it would add a
+// style element for its indicator, which we do not use.
+const htmxConfig = `{"includeIndicatorCSS":false}`
+
+// pageTitle is the title of the window: the page, then the product.
+func pageTitle(title string) string {
+	if title == "" {
+		return "Guichet"
+	}
+	return title + " · Guichet"
+}
+
+// themeAttribute is the value of data-theme; auto leaves the choice to the
+// machine.
+func themeAttribute(ctx context.Context) string { return string(ViewerFrom(ctx).Theme) }
+
+// otherLanguage is the language one click away.
+func otherLanguage(ctx context.Context) string {
+	if words(ctx).Lang() == "fr" {
+		return "en"
+	}
+	return "fr"
+}

@@ -1,0 +1,118 @@
+package view
+
+import "time"
+
+// RequestList is the page of all requests.
+type RequestList struct {
+	Chips   []Chip
+	Columns RequestSorts
+	Rows    []RequestRow
+	Pager   Pager
+	Empty   Empty
+}
+
+// RequestSorts are the links that order the list.
+type RequestSorts struct{ Number, Title, Changed *Sort }
+
+// A RequestRow is one request in the list.
+type RequestRow struct {
+	ExternalID   string
+	Title        string
+	Organisation string
+	Provider     string
+	State        State
+	Tokens       int // that work
+	Changed      time.Time
+	URL          string
+	Alert        bool // something about it waits
+}
+
+// A Request is one request with all that happened to it.
+type Request struct {
+	ExternalID   string
+	Title        string
+	Organisation string
+	SIRET        string // grouped for reading
+	Provider     string
+	State        State
+	Since        time.Time
+	Actions      []Action
+	Alerts       []Alert
+	Tokens       []TokenLine
+	Scopes       []string
+	Contacts     []Contact
+	Entries      []Entry
+	Older        string // address of the older entries
+	SourceURL    string // the request at its source
+}
+
+// A Contact is somebody of a request.
+type Contact struct {
+	Role   string // one of [ContactRoles]
+	Person Person
+}
+
+// A TokenLine is one token inside a request, or a row of the list of tokens.
+type TokenLine struct {
+	Short     string // first and last characters of its id
+	Holder    string // organisation and request
+	Title     string
+	Provider  string
+	State     State
+	ExpiresAt time.Time
+	BlockedAt time.Time
+	RefusedAt time.Time // when the last gateway in reach had it
+	Reached   int       // gateways that refuse it
+	Gateways  int
+	LastUse   time.Time
+	URL       string
+}
+
+// TokenList is the page of all tokens.
+type TokenList struct {
+	Chips []Chip
+	Sorts TokenSorts
+	Rows  []TokenLine
+	Pager Pager
+	Empty Empty
+}
+
+// TokenSorts are the links that order the list.
+type TokenSorts struct{ Holder, Expires *Sort }
+
+// A Token is one token with its history.
+type Token struct {
+	Line       TokenLine
+	ID         string
+	IssuedAt   time.Time
+	RequestURL string
+	RequestID  string
+	Scopes     []string
+	Secret     *Secret // nil when whoever looks may not see it
+	Withheld   string  // why not, in words
+	Actions    []Action
+	Entries    []Entry
+}
+
+// An Alert asks a person to look: the sentence first, the action second.
+type Alert struct {
+	ID           string
+	Kind         string // one of [AlertKinds]
+	Subject      string // request number, access name
+	Params       []any  // names and values of the sentence
+	Count        int    // of what the sentence counts
+	OpenedAt     time.Time
+	Done         time.Time
+	DoneBy       string
+	Consequence  string // told when the kind has no words here
+	Actions      []Action
+	TimelineURL  string
+	SubjectTitle string
+}
+
+// AlertList is the page of alerts.
+type AlertList struct {
+	Chips  []Chip
+	Alerts []Alert
+	Pager  Pager
+}

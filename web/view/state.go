@@ -1,0 +1,125 @@
+package view
+
+// A Meaning is what a colour and a shape stand for. There are five, everywhere.
+type Meaning string
+
+// The meanings.
+const (
+	Good    Meaning = "good"    // all is well, nobody has to act
+	Waiting Meaning = "waiting" // waits for a person
+	Warning Meaning = "warning" // works, and will not for long or not wholly
+	Stopped Meaning = "stopped" // does not work any more, or is refused
+	Neutral Meaning = "neutral" // over, or not begun
+)
+
+// Meanings lists them.
+func Meanings() []Meaning { return []Meaning{Good, Waiting, Warning, Stopped, Neutral} }
+
+// A State is how anything stands: a word, and the meaning that gives its shape
+// and its colour.
+type State struct {
+	Meaning Meaning
+	Word    string // a key of package locale
+}
+
+// How an access stands.
+var (
+	AccessFresh      = State{Good, "access.state.fresh"}
+	AccessRunning    = State{Neutral, "access.state.running"}
+	AccessAsksCode   = State{Waiting, "access.state.asks_code"}
+	AccessAsksApp    = State{Waiting, "access.state.asks_app"}
+	AccessAsksSite   = State{Waiting, "access.state.asks_site"}
+	AccessAsks       = State{Waiting, "access.state.asks"}
+	AccessUnfinished = State{Waiting, "access.state.unfinished"}
+	AccessPaused     = State{Warning, "access.state.paused"}
+	AccessPartial    = State{Warning, "access.state.partial"}
+	AccessRetrying   = State{Warning, "access.state.retrying"}
+	AccessFailed     = State{Stopped, "access.state.failed"}
+	AccessOff        = State{Neutral, "access.state.off"}
+)
+
+// How a request stands.
+var (
+	RequestDraft     = State{Neutral, "request.state.draft"}
+	RequestSubmitted = State{Waiting, "request.state.submitted"}
+	RequestChanges   = State{Waiting, "request.state.changes_requested"}
+	RequestRefused   = State{Stopped, "request.state.refused"}
+	RequestValidated = State{Good, "request.state.validated"}
+	RequestReopened  = State{Good, "request.state.reopened"}
+	RequestRevoked   = State{Stopped, "request.state.revoked"}
+	RequestArchived  = State{Neutral, "request.state.archived"}
+	RequestPurged    = State{Neutral, "request.state.purged"}
+)
+
+// How a token stands.
+var (
+	TokenActive       = State{Good, "token.state.active"}
+	TokenExpiring     = State{Warning, "token.state.expiring"}
+	TokenBlockPlanned = State{Warning, "token.state.block_planned"}
+	TokenBlocked      = State{Stopped, "token.state.blocked"}
+	TokenExpired      = State{Neutral, "token.state.expired"}
+)
+
+// How an alert stands.
+var (
+	AlertOpen = State{Warning, "alert.state.open"}
+	AlertDone = State{Neutral, "alert.state.done"}
+)
+
+// States lists every state, so that a test can ask for its words and its shape.
+func States() []State {
+	return []State{
+		AccessFresh, AccessRunning, AccessAsksCode, AccessAsksApp, AccessAsksSite, AccessAsks, AccessUnfinished,
+		AccessPaused, AccessPartial, AccessRetrying, AccessFailed, AccessOff,
+		RequestDraft, RequestSubmitted, RequestChanges, RequestRefused, RequestValidated, RequestReopened,
+		RequestRevoked, RequestArchived, RequestPurged,
+		TokenActive, TokenExpiring, TokenBlockPlanned, TokenBlocked, TokenExpired,
+		AlertOpen, AlertDone,
+	}
+}
+
+// Outcomes lists the kinds of outcome of an attempt that a page explains, by
+// the words of the connector contract. The key of each is "outcome." and itself.
+func Outcomes() []string {
+	return []string{
+		"partial", "no_accounts", "answer_rejected", "interaction_required", "challenge_expired", "challenge_declined",
+		"bad_credentials", "credentials_expired", "locked", "action_required", "auth_unsupported", "config_invalid",
+		"unavailable", "rate_limited", "blocked", "cancelled", "connector_error",
+	}
+}
+
+// Phases lists the phases of an attempt. The key of each is "phase." and itself.
+func Phases() []string {
+	return []string{"starting", "connecting", "authenticating", "waiting_user", "listing", "fetching", "finishing"}
+}
+
+// Media lists the ways by which a bank asks. The key of each is "medium." and
+// itself.
+func Media() []string {
+	return []string{"sms", "email", "call", "app", "device", "unknown"}
+}
+
+// Problems lists what can be wrong with the last answer to a question. The key
+// of each is "question.problem." and itself.
+func Problems() []string {
+	return []string{"wrong", "format", "unavailable", "unknown", "other_answer"}
+}
+
+// Effects lists what a delivery did. The key of each is "effect." and itself.
+func Effects() []string {
+	return []string{"applied", "duplicate", "late", "held", "quarantined", "unknown", "ping"}
+}
+
+// AlertKinds lists the alerts that the pages explain. The keys of each are
+// "alert.kind." and itself, then "title" and "detail".
+func AlertKinds() []string {
+	return []string{
+		"archive_without_revoke", "approve_after_revoke", "event_after_revoke", "event_after_archive", "revoke_unknown",
+		"revoke_without_token", "revoke_archived", "partial_revocation", "deleted_at_source", "unknown_event",
+		"quarantined", "purged_came_back", "gateway_silent",
+	}
+}
+
+// ContactRoles lists the persons of a request. The key of each is "contact." and
+// itself.
+func ContactRoles() []string { return []string{"applicant", "technical", "business"} }
