@@ -2,6 +2,7 @@ package view
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -105,7 +106,15 @@ func (q Question) polls() bool {
 	return q.StatusURL != "" && !q.Expired && (q.Checking || !q.typed())
 }
 
-// sentence says what the bank did, and where to look.
+// purpose ends the sentence: what the answer will make possible.
+func (q Question) purpose(ctx context.Context) string {
+	if q.Creation {
+		return Say(ctx, "question.to_open", "Access", q.Access)
+	}
+	return Say(ctx, "question.to_refresh", "Access", q.Access)
+}
+
+// sentence begins with what the bank did, and where to look.
 func (q Question) sentence(ctx context.Context) string {
 	medium := q.Medium
 	if medium == "" {
@@ -116,7 +125,7 @@ func (q Question) sentence(ctx context.Context) string {
 		if q.MediumLabel == "" {
 			return Say(ctx, "question.sent."+medium)
 		}
-		return Say(ctx, "question.sent_to."+medium, "Label", q.MediumLabel)
+		return Say(ctx, "question.sent_to."+medium, "Label", strings.ReplaceAll(q.MediumLabel, " ", "\u00a0"))
 	default:
 		return Say(ctx, "question.method."+string(q.Method))
 	}

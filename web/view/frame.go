@@ -34,11 +34,19 @@ type Frame struct {
 
 // bar is what a page says in the top line.
 type bar struct {
-	title  string
-	place  Place
-	parent *Link   // the page above; its name stands where the title would, and the page writes its own heading
-	action *Action // the one main action
-	search bool    // the page is a list that one searches: the field stays on a phone
+	title   string
+	heading string // shown instead of the title; empty: the title
+	place   Place
+	parent  *Link   // the page above; its name stands where the title would, and the page writes its own heading
+	action  *Link   // the one main action, which always begins something new
+	search  bool    // the page is a list that one searches: the field stays on a phone
+}
+
+func (b bar) says() string {
+	if b.heading != "" {
+		return b.heading
+	}
+	return b.title
 }
 
 // section is one entry of the navigation.
@@ -84,6 +92,15 @@ func (s section) holds(p Place) bool {
 		}
 	}
 	return false
+}
+
+// current is how the navigation marks where one is: on the page itself, or on
+// the section around it.
+func (s section) current(p Place) string {
+	if s.place == p {
+		return "page"
+	}
+	return "true"
 }
 
 // waits counts what waits in the section.
