@@ -133,7 +133,8 @@ func newAccess(ctx context.Context) view.NewAccess {
 	tests := view.Institution{ID: "sim", Name: "Banque des Tests", Hint: "Simulée", URL: "/init/new-bank?institution=sim"}
 	return view.NewAccess{
 		Institutions: []view.Institution{
-			{Name: "Banque Postiche", Hint: "woob", URL: "/init/new-bank?institution=postiche"}, tests,
+			{Name: "Banque Postiche", Hint: "woob", URL: "/init/new-bank?institution=postiche"},
+			tests,
 			{Name: "Caisse Demo", Hint: "woob", URL: "/init/new-bank?institution=demo"},
 			{Name: "Comptoir Sud", Hint: "woob", URL: "/init/new-bank?institution=sud"},
 			{Name: "Crédit d’Essai", Hint: "woob", URL: "/init/new-bank?institution=essai"},

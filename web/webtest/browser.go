@@ -226,6 +226,7 @@ type Violation struct {
 	Nodes      []string
 }
 
+// String is one line for the log of a test.
 func (v Violation) String() string {
 	return fmt.Sprintf("%s: %s\n\t%s", v.Rule, v.Help, strings.Join(v.Nodes, "\n\t"))
 }

@@ -1,0 +1,180 @@
+package web
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+
+	"guichet"
+	"guichet/bank"
+	"guichet/grant"
+	"guichet/people"
+	"guichet/web/asset"
+	"guichet/web/locale"
+	"guichet/web/view"
+)
+
+// An AlertBook is where alerts of all windows are kept.
+type AlertBook interface {
+	List(ctx context.Context, f guichet.AlertFilter) ([]guichet.Alert, error)
+	Acknowledge(ctx context.Context, by guichet.Actor, id guichet.ID) error
+}
+
+// A Server is the pages, and who looks at them.
+type Server struct {
+	Clock   guichet.Clock
+	Log     *slog.Logger
+	URL     string         // public address
+	Zone    *time.Location // of the dates on pages
+	Windows view.Windows   // which are open
+
+	People   *people.Desk
+	Grant    *grant.Desk
+	Bank     *bank.Desk
+	Alerts   AlertBook
+	Sessions SessionBook
+
+	session *scs.SessionManager
+}
+
+// Handler serves the pages on every path that nothing else answers, and json, the
+// API that people's programs and our own scripts use, under /api/.
+func (s *Server) Handler(json http.Handler) (http.Handler, error) {
+	s.session = newSessions(s.Sessions, strings.HasPrefix(s.URL, "https://"))
+	assets := http.NewServeMux()
+	set, err := Assets(assets)
+	if err != nil {
+		return nil, err
+	}
+	pages := http.NewServeMux()
+	pages.HandleFunc("POST "+view.PathPreferences, Preferences)
+	pages.HandleFunc("GET "+view.PathSignIn, s.signInPage)
+	pages.HandleFunc("POST "+view.PathSignIn, s.signIn)
+	pages.HandleFunc("POST "+view.PathSignOut, s.signOut)
+	pages.HandleFunc("GET "+view.PathSetup, s.setupPage)
+	pages.HandleFunc("POST "+view.PathSetup, s.setUp)
+	pages.Handle("GET /{$}", s.page(s.overview))
+	s.settingsRoutes(pages)
+	if s.Windows.Grant {
+		s.grantRoutes(pages)
+	}
+	if s.Windows.Bank {
+		s.bankRoutes(pages)
+	}
+	if json != nil {
+		pages.Handle("/api/", json)
+	}
+	pages.HandleFunc("/", s.nowhere)
+	dynamic := s.session.LoadAndSave(s.identify(Viewers(s.Clock, s.Zone, set, http.NewCrossOriginProtection().Handler(pages))))
+	root := http.NewServeMux()
+	root.Handle(asset.Prefix, assets) // no session is looked up for a style sheet
+	root.Handle("/", dynamic)
+	return SecurityHeaders(root), nil
+}
+
+// A visit is one request of somebody who is signed in.
+type visit struct {
+	w  http.ResponseWriter
+	r  *http.Request
+	me people.Person
+	s  *Server
+}
+
+func (v visit) by() guichet.Actor { return v.me.Actor() }
+
+func (v visit) operator() bool { return v.me.Role == people.Operator }
+
+// show draws a page.
+func (v visit) show(status int, page func(view.Frame) component) {
+	Render(v.w, v.r, status, page(v.frame()))
+}
+
+// go to another page, the answer to every form.
+func (v visit) redirect(to string) error {
+	http.Redirect(v.w, v.r, to, http.StatusSeeOther)
+	return nil
+}
+
+// say keeps a sentence for the next page: what was done, in words.
+func (v visit) say(key string, pairs ...any) {
+	v.s.session.Put(v.r.Context(), "toast", view.Say(v.r.Context(), key, pairs...))
+}
+
+// frame is what surrounds the page: what waits elsewhere, what was just done.
+func (v visit) frame() view.Frame {
+	ctx := v.r.Context()
+	f := view.Frame{
+		Windows: view.Windows{Bank: v.s.Windows.Bank, Grant: v.s.Windows.Grant && v.operator()},
+		Me:      view.Person{Name: v.me.Name, Address: v.me.Email}, Waits: map[view.Place]int{}, Query: v.r.URL.Query().Get("q"),
+	}
+	if f.Windows.Grant {
+		if open, err := v.s.Alerts.List(ctx, guichet.AlertFilter{Open: true, Limit: 100}); err == nil {
+			f.Waits[view.Alerts] = len(open)
+		}
+	}
+	if f.Windows.Bank {
+		v.s.bankFrame(ctx, v.by(), &f)
+	}
+	if text := v.s.session.PopString(ctx, "toast"); text != "" {
+		f.Toasts = append(f.Toasts, view.Toast{Text: text})
+	}
+	return f
+}
+
+// page serves people who are signed in; others are asked who they are and come
+// back here.
+func (s *Server) page(h func(visit) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		me, ok := PersonOf(r.Context())
+		if !ok {
+			s.askWho(w, r)
+			return
+		}
+		v := visit{w, r, me, s}
+		if r.Method == http.MethodPost {
+			r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+			if err := r.ParseForm(); err != nil {
+				v.fail(&guichet.Error{Kind: guichet.Invalid, Code: "invalid_form", Reason: "The form cannot be read.", Cause: err})
+				return
+			}
+		}
+		if err := h(v); err != nil {
+			v.fail(err)
+		}
+	})
+}
+
+func (v visit) fail(err error) {
+	f := v.frame()
+	FailIn(v.w, v.r, &f, err)
+}
+
+// operators serves operators only; to others the page does not exist.
+func (s *Server) operators(h func(visit) error) http.Handler {
+	return s.page(func(v visit) error {
+		if !v.operator() {
+			return &guichet.Error{Kind: guichet.NotFound, Code: "not_found", Reason: "There is nothing here."}
+		}
+		return h(v)
+	})
+}
+
+func (s *Server) nowhere(w http.ResponseWriter, r *http.Request) {
+	if me, ok := PersonOf(r.Context()); ok {
+		visit{w, r, me, s}.fail(&guichet.Error{Kind: guichet.NotFound, Code: "not_found", Reason: "There is nothing here."})
+		return
+	}
+	NotFound(w, r)
+}
+
+// lang is the language of the page, for what is written later, in a mail.
+func (v visit) lang() string {
+	if view.ViewerFrom(v.r.Context()).Words.Lang() == locale.English {
+		return "en"
+	}
+	return "fr"
+}
