@@ -270,8 +270,11 @@ func (d *Desk) letters(r Request, decision Decision, e Event, blocked int, token
 		"scopes": strings.Join(r.Scopes, ", "), "reason": e.Payload.Reason, "at": e.FiredAt.Format(time.RFC3339),
 		"blocked": strconv.Itoa(blocked), "url": d.URL,
 	}
-	if token != "" {
+	switch {
+	case token != "":
 		data["url"] = d.URL + "/compte/jetons/" + token.String()
+	case decision.Note == NoteApproved:
+		data["no_token"] = "yes"
 	}
 	var letters []guichet.Letter
 	for _, kind := range decision.Letters {

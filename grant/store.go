@@ -54,10 +54,12 @@ type Reader interface {
 	// status. It always reads the database that decides.
 	Standing(ctx context.Context, token guichet.ID) (Standing, error)
 	Request(ctx context.Context, provider, externalID string) (Request, error)
-	Requests(ctx context.Context, f RequestFilter) ([]Request, error)
+	Requests(ctx context.Context, f RequestFilter) ([]Listed, error)
 	Tokens(ctx context.Context, f TokenFilter) ([]Standing, error)
 	Deliveries(ctx context.Context, f DeliveryFilter) ([]Delivery, error)
 	Delivery(ctx context.Context, id guichet.ID) (Delivery, error)
+	// Deeds lists what people and Guichet did to a request, oldest first.
+	Deeds(ctx context.Context, subject string) ([]guichet.AuditEntry, error)
 	// Due lists what a job has to do at now: requests to purge, tokens to block.
 	Due(ctx context.Context, now time.Time) (purge []Request, block []Token, err error)
 	// Blocklist lists blocks after the sequence, oldest first, and its present head.
@@ -75,6 +77,13 @@ type Standing struct {
 	RequestTitle string
 	Organization string
 	Status       Status
+}
+
+// A Listed request is one in a list: its tokens are only counted.
+type Listed struct {
+	Request
+	Live    int  // tokens that may be used
+	Alerted bool // an alert about it waits for someone
 }
 
 // A RequestFilter narrows a list of requests; zero fields do not.

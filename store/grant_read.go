@@ -43,7 +43,7 @@ func (g Grant) Request(ctx context.Context, provider, externalID string) (r gran
 }
 
 // Requests implements grant.Reader; tokens are not filled.
-func (g Grant) Requests(ctx context.Context, f grant.RequestFilter) ([]grant.Request, error) {
+func (g Grant) Requests(ctx context.Context, f grant.RequestFilter) ([]grant.Listed, error) {
 	at, id := before(f.Before.At, f.Before.ID)
 	archived, scope := int64(0), ""
 	if f.Archived || f.Status == grant.Archived {
@@ -54,12 +54,15 @@ func (g Grant) Requests(ctx context.Context, f grant.RequestFilter) ([]grant.Req
 	}
 	rows, err := g.s.reader.Requests(ctx, query.RequestsParams{
 		Provider: f.Provider, Status: string(f.Status), Search: like(f.Search), Scope: scope, Archived: archived, BeforeAt: at, BeforeID: id,
-		MaxRows: limit(f.Limit),
+		MaxRows: limit(f.Limit), Now: micros(g.s.clock.Now()),
 	})
 	if err != nil {
 		return nil, ErrUnavailable.Because(err)
 	}
-	return each(rows, requestOf)
+	return each(rows, func(row query.RequestsRow) (grant.Listed, error) {
+		r, err := requestOf(row.Request)
+		return grant.Listed{Request: r, Live: int(row.Live), Alerted: row.Alerted > 0}, err
+	})
 }
 
 // Tokens implements grant.Reader.
@@ -95,6 +98,20 @@ func (g Grant) Delivery(ctx context.Context, id guichet.ID) (grant.Delivery, err
 		return grant.Delivery{}, err
 	}
 	return deliveryOf(row)
+}
+
+// Deeds implements grant.Reader.
+func (g Grant) Deeds(ctx context.Context, subject string) ([]guichet.AuditEntry, error) {
+	rows, err := g.s.reader.AuditOf(ctx, subject)
+	if err != nil {
+		return nil, ErrUnavailable.Because(err)
+	}
+	return each(rows, func(r query.AuditEntry) (guichet.AuditEntry, error) {
+		return guichet.AuditEntry{
+			ID: guichet.ID(r.ID), At: instant(r.At), Deed: r.Deed, Subject: r.Subject, Detail: r.Detail,
+			Actor: guichet.Actor{Kind: guichet.ActorKind(r.ActorKind), ID: guichet.ID(r.ActorID), Name: r.ActorName},
+		}, nil
+	})
 }
 
 // Due implements grant.Reader.

@@ -172,4 +172,3 @@ func setupOf(r query.SetupRow, err error) (people.Setup, error) {
 	copy(s.Hash[:], r.Hash)
 	return s, nil
 }
-

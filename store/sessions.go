@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"time"
 
@@ -61,23 +62,25 @@ func (s Sessions) Commit(token string, data []byte, expiry time.Time) error {
 // Delete implements scs.Store; scs calls DeleteCtx instead.
 func (s Sessions) Delete(token string) error { return s.DeleteCtx(context.Background(), token) }
 
-// A Session is one that is open, for the list that a person is shown.
-type Session struct {
-	Hash []byte
-	Data []byte
-}
-
-// List gives every open session.
-func (s Sessions) List(ctx context.Context) ([]Session, error) {
+// Open lists the data of every session, by the name that End takes.
+func (s Sessions) Open(ctx context.Context) (map[string][]byte, error) {
 	rows, err := s.s.reader.Sessions(ctx, micros(s.s.clock.Now()))
 	if err != nil {
 		return nil, ErrUnavailable.Because(err)
 	}
-	return each(rows, func(r query.SessionsRow) (Session, error) { return Session(r), nil })
+	open := map[string][]byte{}
+	for _, r := range rows {
+		open[hex.EncodeToString(r.Hash)] = r.Data
+	}
+	return open, nil
 }
 
-// End closes a session by the hash that List gave.
-func (s Sessions) End(ctx context.Context, hash []byte) error {
+// End closes a session by the name that Open gave.
+func (s Sessions) End(ctx context.Context, name string) error {
+	hash, err := hex.DecodeString(name)
+	if err != nil {
+		return nil // there is no such session
+	}
 	return s.s.update(ctx, func(t *tx) error { return t.q.DropSession(t.ctx, hash) })
 }
 

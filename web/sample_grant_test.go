@@ -103,7 +103,7 @@ func alerts(ctx context.Context) view.AlertList {
 		Alerts: []view.Alert{
 			alert(ctx),
 			{ID: "2", Kind: "gateway_silent", Subject: "edge-2", Params: []any{"Name", "edge-2"}, OpenedAt: ago(50 * time.Minute), Actions: seen},
-			{ID: "3", Kind: "approve_after_revoke", Subject: "51102", OpenedAt: ago(28 * time.Hour), Actions: seen, TimelineURL: "/requests/51102"},
+			{ID: "3", Kind: "held_approval", Subject: "51102", OpenedAt: ago(28 * time.Hour), Actions: seen, TimelineURL: "/requests/51102"},
 			{ID: "4", Kind: "unknown_event", Subject: "api_particulier", Params: []any{"Event", "suspend"}, OpenedAt: ago(9 * 24 * time.Hour), Done: ago(8 * 24 * time.Hour), DoneBy: "Camille Mercier"},
 		},
 	}

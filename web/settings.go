@@ -32,7 +32,7 @@ func (s *Server) settingsPage(v visit) (view.SettingsPage, error) {
 	page := view.SettingsPage{
 		Me: view.Person{Name: v.me.Name, Address: v.me.Email},
 		Password: []view.Field{
-			{Name: "old", Label: say("settings.old_password"), Masked: true, Required: true, Autocomplete: "current-password"},
+			{Name: "old", Label: say("settings.current_password"), Masked: true, Required: true, Autocomplete: "current-password"},
 			{Name: "new", Label: say("settings.new_password"), Help: say("setup.password_help"), Masked: true, Required: true, Autocomplete: "new-password"},
 		},
 	}
@@ -43,7 +43,7 @@ func (s *Server) settingsPage(v visit) (view.SettingsPage, error) {
 	for _, t := range tokens {
 		if t.RevokedAt.IsZero() {
 			page.APITokens = append(page.APITokens, view.APIToken{Name: t.Name, Made: t.CreatedAt, LastUse: t.LastUsedAt, Revoke: view.Action{
-				Label: say("settings.revoke_token"), URL: view.PathAPITokens + "/" + t.ID.String() + "/revoke", Post: true, Tone: view.Quiet,
+				Label: say("settings.revoke"), URL: view.PathAPITokens + "/" + t.ID.String() + "/revoke", Post: true, Tone: view.Quiet,
 			}})
 		}
 	}
@@ -54,7 +54,7 @@ func (s *Server) settingsPage(v visit) (view.SettingsPage, error) {
 	for _, o := range sessions {
 		page.Sessions = append(page.Sessions, view.Session{
 			Device: device(o.agent), Place: o.from, LastUse: o.since, Current: o.current,
-			End: view.Action{Label: say("settings.end_session"), URL: view.PathSettings + "/sessions/" + o.name + "/end", Post: true, Tone: view.Quiet},
+			End: view.Action{Label: say("settings.end"), URL: view.PathSettings + "/sessions/" + o.name + "/end", Post: true, Tone: view.Quiet},
 		})
 	}
 	return page, nil

@@ -112,7 +112,7 @@ func (c requestListCmd) Run(ctx context.Context, t terminal, all *cli) error {
 		}
 		out := []requestJSON{}
 		for _, r := range requests {
-			out = append(out, requestOut(r))
+			out = append(out, requestOut(r.Request))
 		}
 		return t.print(out, func(w io.Writer) {
 			for _, r := range out {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -18,7 +19,10 @@ import (
 	"guichet/job"
 	"guichet/keyring"
 	"guichet/mail"
+	"guichet/people"
 	"guichet/store"
+	"guichet/web"
+	"guichet/web/view"
 )
 
 // program is everything wired together. Nobody else knows how parts are made.
@@ -30,6 +34,7 @@ type program struct {
 	keys   *keys
 	grant  *grant.Desk
 	bank   *bank.Desk
+	people *people.Desk
 	mailer *mail.Sender // nil: mails are written to the log instead
 }
 
@@ -67,6 +72,7 @@ func (p *program) build(ctx context.Context) (err error) {
 		Store: p.store.Grant(), Clock: p.clock, Providers: providers, URL: p.config.URL, Mint: p.keys.mint(p.config),
 		PurgeAfter: p.config.PurgeAfter, PurgeRefusedAfter: p.config.PurgeRefusedAfter,
 	}
+	p.people = &people.Desk{Store: p.store.People(), Clock: p.clock, URL: p.config.URL}
 	if err := p.openBank(ctx); err != nil {
 		return err
 	}
@@ -106,15 +112,32 @@ func (p *program) api() *api.Server {
 	return s
 }
 
+// web is the people's face, with the JSON API below it: both know people by the
+// same sessions.
+func (p *program) web(json http.Handler) (http.Handler, error) {
+	zone, err := time.LoadLocation("Europe/Paris")
+	if err != nil {
+		return nil, err
+	}
+	s := &web.Server{
+		Clock: p.clock, Log: p.log, URL: p.config.URL, Zone: zone,
+		Windows: view.Windows{Bank: p.config.Windows["bank"], Grant: p.config.Windows["grant"]},
+		People:  p.people, Grant: p.grant, Bank: p.bank, Alerts: p.store.Alerts(), Sessions: p.store.Sessions(),
+	}
+	return s.Handler(json)
+}
+
 // runner does the durable work.
 func (p *program) runner() *job.Runner {
 	handlers, periodic := p.bankJobs()
 	handlers["mail"], handlers["alert"] = p.sendMail, p.mailAlert
+	handlers["forget"] = func(ctx context.Context, _ job.Claimed) error { return p.store.Sessions().Forget(ctx) }
 	handlers["sweep"] = func(ctx context.Context, _ job.Claimed) error { _, _, err := p.grant.Sweep(ctx); return err }
 	return &job.Runner{
 		Store: p.store.Jobs(), Clock: p.clock, Log: p.log, Handlers: handlers,
-		Workers:  16, // most of them wait for a bank
-		Periodic: append(periodic, job.Periodic{Kind: "sweep", Slot: job.Every(time.Minute)}),
+		Workers: 16, // most of them wait for a bank
+		Periodic: append(periodic,
+			job.Periodic{Kind: "sweep", Slot: job.Every(time.Minute)}, job.Periodic{Kind: "forget", Slot: job.Every(time.Hour)}),
 	}
 }
 

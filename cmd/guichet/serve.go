@@ -78,12 +78,30 @@ func (p *program) serve(ctx context.Context) error {
 	return err
 }
 
-// handler is the public face.
-func (p *program) handler(_ context.Context) (http.Handler, error) {
+// handler is the public face: machines by their own paths, everything else by
+// the pages. Only pages and the JSON API look up who is signed in.
+func (p *program) handler(ctx context.Context) (http.Handler, error) {
 	mux := http.NewServeMux()
 	p.api().Routes(mux)
 	p.health(mux)
-	return mux, nil
+	pages, err := p.web(nil)
+	if err != nil {
+		return nil, err
+	}
+	mux.Handle("/", pages)
+	return mux, p.announce(ctx)
+}
+
+// announce prints the code with which the first person comes in, as long as there
+// is nobody. It is the only secret ever printed: whoever reads the console of a
+// program runs it.
+func (p *program) announce(ctx context.Context) error {
+	code, needed, err := p.people.SetupCode(ctx)
+	if err != nil || !needed {
+		return err
+	}
+	_, err = fmt.Fprintf(os.Stderr, "\nNobody has an account yet. Open %s/setup and enter this code: %s\n\n", p.config.URL, code.Reveal())
+	return err
 }
 
 // health answers whoever watches the process: it lives; it can serve.

@@ -45,7 +45,7 @@ CREATE TABLE alerts (
     acknowledged_by TEXT NOT NULL
 );
 CREATE UNIQUE INDEX alerts_once ON alerts (once) WHERE once <> '';
-CREATE INDEX alerts_open ON alerts (opened_at) WHERE acknowledged_at = 0;
+CREATE INDEX alerts_open ON alerts (subject, opened_at) WHERE acknowledged_at = 0;
 
 -- audit_entries: every deed, in the transaction of the deed.
 CREATE TABLE audit_entries (

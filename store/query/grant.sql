@@ -121,7 +121,10 @@ WHERE (CAST(sqlc.arg(provider) AS TEXT) = '' OR requests.provider = sqlc.arg(pro
 ORDER BY tokens.id DESC LIMIT sqlc.arg(max_rows);
 
 -- name: Requests :many
-SELECT * FROM requests
+SELECT sqlc.embed(requests),
+  (SELECT COUNT(*) FROM tokens WHERE tokens.request_id = requests.id AND tokens.blocked_at = 0 AND tokens.expires_at > CAST(sqlc.arg(now) AS BIGINT)) AS live,
+  (SELECT COUNT(*) FROM alerts WHERE alerts.acknowledged_at = 0 AND alerts.subject = requests.provider || '/' || requests.external_id) AS alerted
+FROM requests
 WHERE (CAST(sqlc.arg(provider) AS TEXT) = '' OR provider = sqlc.arg(provider))
   AND (CAST(sqlc.arg(status) AS TEXT) = '' OR status = sqlc.arg(status))
   AND (CAST(sqlc.arg(search) AS TEXT) = '' OR search_text LIKE sqlc.arg(search) ESCAPE '\')

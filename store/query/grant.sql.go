@@ -929,17 +929,21 @@ func (q *Queries) RequestByNumber(ctx context.Context, arg RequestByNumberParams
 }
 
 const requests = `-- name: Requests :many
-SELECT id, provider, external_id, public_id, status, title, description, procedure_name, siret, organization, previous_id, scopes, contacts, authorizations, search_text, first_submitted_at, validated_at, revoked_at, archived_at, deleted_at_source, purge_at, purged_at, tombstone, last_fired_at, last_rank, last_grant_at, last_grant_rank, created_at, updated_at, version FROM requests
-WHERE (CAST($1 AS TEXT) = '' OR provider = $1)
-  AND (CAST($2 AS TEXT) = '' OR status = $2)
-  AND (CAST($3 AS TEXT) = '' OR search_text LIKE $3 ESCAPE '\')
-  AND (CAST($4 AS TEXT) = '' OR scopes LIKE $4 ESCAPE '\')
-  AND (CAST($5 AS BIGINT) = 1 OR status <> 'archived' OR validated_at <> 0 OR revoked_at <> 0)
-  AND (updated_at, id) < (CAST($6 AS BIGINT), CAST($7 AS TEXT))
-ORDER BY updated_at DESC, id DESC LIMIT $8
+SELECT requests.id, requests.provider, requests.external_id, requests.public_id, requests.status, requests.title, requests.description, requests.procedure_name, requests.siret, requests.organization, requests.previous_id, requests.scopes, requests.contacts, requests.authorizations, requests.search_text, requests.first_submitted_at, requests.validated_at, requests.revoked_at, requests.archived_at, requests.deleted_at_source, requests.purge_at, requests.purged_at, requests.tombstone, requests.last_fired_at, requests.last_rank, requests.last_grant_at, requests.last_grant_rank, requests.created_at, requests.updated_at, requests.version,
+  (SELECT COUNT(*) FROM tokens WHERE tokens.request_id = requests.id AND tokens.blocked_at = 0 AND tokens.expires_at > CAST($1 AS BIGINT)) AS live,
+  (SELECT COUNT(*) FROM alerts WHERE alerts.acknowledged_at = 0 AND alerts.subject = requests.provider || '/' || requests.external_id) AS alerted
+FROM requests
+WHERE (CAST($2 AS TEXT) = '' OR provider = $2)
+  AND (CAST($3 AS TEXT) = '' OR status = $3)
+  AND (CAST($4 AS TEXT) = '' OR search_text LIKE $4 ESCAPE '\')
+  AND (CAST($5 AS TEXT) = '' OR scopes LIKE $5 ESCAPE '\')
+  AND (CAST($6 AS BIGINT) = 1 OR status <> 'archived' OR validated_at <> 0 OR revoked_at <> 0)
+  AND (updated_at, id) < (CAST($7 AS BIGINT), CAST($8 AS TEXT))
+ORDER BY updated_at DESC, id DESC LIMIT $9
 `
 
 type RequestsParams struct {
+	Now      int64
 	Provider string
 	Status   string
 	Search   string
@@ -950,8 +954,15 @@ type RequestsParams struct {
 	MaxRows  int32
 }
 
-func (q *Queries) Requests(ctx context.Context, arg RequestsParams) ([]Request, error) {
+type RequestsRow struct {
+	Request Request
+	Live    int64
+	Alerted int64
+}
+
+func (q *Queries) Requests(ctx context.Context, arg RequestsParams) ([]RequestsRow, error) {
 	rows, err := q.db.QueryContext(ctx, requests,
+		arg.Now,
 		arg.Provider,
 		arg.Status,
 		arg.Search,
@@ -965,40 +976,42 @@ func (q *Queries) Requests(ctx context.Context, arg RequestsParams) ([]Request, 
 		return nil, err
 	}
 	defer rows.Close()
-	var items []Request
+	var items []RequestsRow
 	for rows.Next() {
-		var i Request
+		var i RequestsRow
 		if err := rows.Scan(
-			&i.ID,
-			&i.Provider,
-			&i.ExternalID,
-			&i.PublicID,
-			&i.Status,
-			&i.Title,
-			&i.Description,
-			&i.ProcedureName,
-			&i.Siret,
-			&i.Organization,
-			&i.PreviousID,
-			&i.Scopes,
-			&i.Contacts,
-			&i.Authorizations,
-			&i.SearchText,
-			&i.FirstSubmittedAt,
-			&i.ValidatedAt,
-			&i.RevokedAt,
-			&i.ArchivedAt,
-			&i.DeletedAtSource,
-			&i.PurgeAt,
-			&i.PurgedAt,
-			&i.Tombstone,
-			&i.LastFiredAt,
-			&i.LastRank,
-			&i.LastGrantAt,
-			&i.LastGrantRank,
-			&i.CreatedAt,
-			&i.UpdatedAt,
-			&i.Version,
+			&i.Request.ID,
+			&i.Request.Provider,
+			&i.Request.ExternalID,
+			&i.Request.PublicID,
+			&i.Request.Status,
+			&i.Request.Title,
+			&i.Request.Description,
+			&i.Request.ProcedureName,
+			&i.Request.Siret,
+			&i.Request.Organization,
+			&i.Request.PreviousID,
+			&i.Request.Scopes,
+			&i.Request.Contacts,
+			&i.Request.Authorizations,
+			&i.Request.SearchText,
+			&i.Request.FirstSubmittedAt,
+			&i.Request.ValidatedAt,
+			&i.Request.RevokedAt,
+			&i.Request.ArchivedAt,
+			&i.Request.DeletedAtSource,
+			&i.Request.PurgeAt,
+			&i.Request.PurgedAt,
+			&i.Request.Tombstone,
+			&i.Request.LastFiredAt,
+			&i.Request.LastRank,
+			&i.Request.LastGrantAt,
+			&i.Request.LastGrantRank,
+			&i.Request.CreatedAt,
+			&i.Request.UpdatedAt,
+			&i.Request.Version,
+			&i.Live,
+			&i.Alerted,
 		); err != nil {
 			return nil, err
 		}

@@ -37,9 +37,9 @@ type bar struct {
 	title   string
 	heading string // shown instead of the title; empty: the title
 	place   Place
-	parent  *Link   // the page above; its name stands where the title would, and the page writes its own heading
-	action  *Link   // the one main action, which always begins something new
-	search  bool    // the page is a list that one searches: the field stays on a phone
+	parent  *Link // the page above; its name stands where the title would, and the page writes its own heading
+	action  *Link // the one main action, which always begins something new
+	search  bool  // the page is a list that one searches: the field stays on a phone
 }
 
 func (b bar) says() string {

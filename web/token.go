@@ -1,0 +1,185 @@
+package web
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"guichet"
+	"guichet/grant"
+	"guichet/web/view"
+)
+
+func (s *Server) tokens(v visit) error {
+	ctx, q, now := v.r.Context(), v.r.URL.Query(), s.Clock.Now()
+	list, err := s.Grant.Store.Tokens(ctx, grant.TokenFilter{
+		Provider: q.Get("provider"), State: q.Get("state"), Search: q.Get("q"), Now: now, Before: guichet.ID(q.Get("before")), Limit: pageSize + 1,
+	})
+	if err != nil {
+		return err
+	}
+	page := view.TokenList{Empty: view.Empty{Says: view.Say(ctx, "token.empty")}}
+	for _, state := range []string{"", "live", "blocked", "expired"} {
+		key := "token.chip." + state
+		if state == "" {
+			key = "token.chip.all"
+		}
+		page.Chips = append(page.Chips, view.Chip{Label: view.Say(ctx, key), URL: with(v.r.URL, "state", state), On: q.Get("state") == state})
+	}
+	if len(list) > pageSize {
+		list, page.Pager.Older = list[:pageSize], with(v.r.URL, "before", list[pageSize-1].ID.String())
+	}
+	if q.Get("before") != "" {
+		page.Pager.Newer = with(v.r.URL, "before", "")
+	}
+	for _, t := range list {
+		page.Rows = append(page.Rows, s.standingLine(t, now))
+	}
+	v.show(http.StatusOK, func(f view.Frame) component { return view.TokensPage(f, page) })
+	return nil
+}
+
+func (s *Server) standingLine(t grant.Standing, now time.Time) view.TokenLine {
+	line := tokenLine(t.Token, now)
+	line.Holder, line.Provider, line.Title = t.Organization, s.providerTitle(t.Provider), t.RequestTitle
+	if line.Holder == "" {
+		line.Holder = t.RequestTitle
+	}
+	return line
+}
+
+// token is what an operator sees of a token: everything but the token itself.
+func (s *Server) token(v visit) error {
+	t, err := s.standing(v)
+	if err != nil {
+		return err
+	}
+	page, err := s.tokenView(v, t)
+	if err != nil {
+		return err
+	}
+	ctx := v.r.Context()
+	page.Withheld = view.Say(ctx, "token.withheld")
+	if t.BlockedAt.IsZero() {
+		page.Actions = append(page.Actions, view.Action{
+			Label: view.Say(ctx, "token.block"), URL: view.PathTokens + "/" + t.ID.String() + "/block", Post: true, Tone: view.Danger,
+			Confirm: &view.Confirm{
+				ID: "block-token", Title: view.Say(ctx, "token.block_title", "Short", short(t.ID)), Says: view.Say(ctx, "token.block_says"),
+				Fields: []view.Field{{Name: "reason", Label: view.Say(ctx, "request.revoke_reason"), Required: true, MaxLength: 500}},
+			},
+		})
+	}
+	v.show(http.StatusOK, func(f view.Frame) component { return view.TokenPage(f, page) })
+	return nil
+}
+
+func (s *Server) standing(v visit) (grant.Standing, error) {
+	id, err := guichet.ParseID(v.r.PathValue("id"))
+	if err != nil {
+		return grant.Standing{}, grant.ErrNoToken
+	}
+	return s.Grant.Store.Standing(v.r.Context(), id)
+}
+
+func (s *Server) tokenView(v visit, t grant.Standing) (view.Token, error) {
+	ctx := v.r.Context()
+	deeds, err := s.Grant.Store.Deeds(ctx, t.Provider+"/"+t.ExternalID)
+	if err != nil {
+		return view.Token{}, err
+	}
+	var own []guichet.AuditEntry
+	for _, d := range deeds {
+		if strings.Contains(d.Detail, t.ID.String()) {
+			own = append(own, d)
+		}
+	}
+	page := view.Token{
+		Line: s.standingLine(t, s.Clock.Now()), ID: t.ID.String(), IssuedAt: t.IssuedAt, RequestID: t.ExternalID,
+		RequestURL: requestURL(t.Provider, t.ExternalID), Scopes: t.Scopes, Entries: tokenTimeline(ctx, own),
+	}
+	return page, nil
+}
+
+func (s *Server) blockToken(v visit) error {
+	t, err := s.standing(v)
+	if err != nil {
+		return err
+	}
+	if _, err := s.Grant.Block(v.r.Context(), v.by(), t.ID, grant.Blocking{Reason: v.r.PostFormValue("reason")}); err != nil {
+		return err
+	}
+	v.say("token.blocked_toast", "Short", short(t.ID))
+	return v.redirect(view.PathTokens + "/" + t.ID.String())
+}
+
+// ownToken is the page that the source and our mails send people of a request
+// to. The applicant and the technical contact may have the token; to anyone else
+// it does not exist, but to operators, who have their own page for it.
+func (s *Server) ownToken(v visit) error {
+	if v.operator() {
+		return v.redirect(view.PathTokens + "/" + v.r.PathValue("id"))
+	}
+	t, err := s.mine(v)
+	if err != nil {
+		return err
+	}
+	page, err := s.tokenView(v, t)
+	if err != nil {
+		return err
+	}
+	page.RequestURL = v.r.URL.Path
+	ctx := v.r.Context()
+	if !t.BlockedAt.IsZero() {
+		page.Withheld = view.Say(ctx, "token.withheld_blocked")
+	} else {
+		page.Secret = &view.Secret{
+			ID: "token-secret", Label: view.Say(ctx, "token.secret"), Mask: "eyJ" + strings.Repeat("•", 24), RevealURL: v.r.URL.Path + "/reveal",
+		}
+	}
+	v.show(http.StatusOK, func(f view.Frame) component { return view.TokenPage(f, page) })
+	return nil
+}
+
+func (s *Server) mine(v visit) (grant.Standing, error) {
+	t, err := s.standing(v)
+	if err != nil {
+		return t, err
+	}
+	r, err := s.Grant.Store.Request(v.r.Context(), t.Provider, t.ExternalID)
+	if err != nil {
+		return t, err
+	}
+	for _, role := range []grant.Role{grant.Applicant, grant.TechnicalContact} {
+		if c, ok := r.Contact(role); ok && c.Email == v.me.Email {
+			return t, nil
+		}
+	}
+	return t, grant.ErrNoToken
+}
+
+// revealToken computes the token for someone who may have it, and notes it.
+func (s *Server) revealToken(v visit) error {
+	t, err := s.mine(v)
+	if err != nil {
+		return err
+	}
+	if !t.BlockedAt.IsZero() {
+		return grant.ErrBlocked
+	}
+	_, jwt, err := s.Grant.Reveal(v.r.Context(), v.by(), t.ID)
+	if err != nil {
+		return err
+	}
+	secret := view.Secret{ID: "token-secret", Label: view.Say(v.r.Context(), "token.secret"), Value: jwt.Reveal(), Open: true}
+	if v.r.Header.Get("HX-Request") == "true" {
+		Render(v.w, v.r, http.StatusOK, view.SecretField(secret))
+		return nil
+	}
+	page, err := s.tokenView(v, t)
+	if err != nil {
+		return err
+	}
+	page.RequestURL, page.Secret = "/compte/jetons/"+t.ID.String(), &secret
+	v.show(http.StatusOK, func(f view.Frame) component { return view.TokenPage(f, page) })
+	return nil
+}
