@@ -1,5 +1,0 @@
-package main
-
-type demoCmd struct{}
-
-func (demoCmd) Run() error { return nil }
