@@ -34,6 +34,12 @@ type Reply struct {
 func (d *Desk) Answer(ctx context.Context, by guichet.Actor, r Reply) (c Case, err error) {
 	var refusal error // refused, yet something was written
 	var takeoff bool
+	if r.Key != "" {
+		// Hashed, because nothing keeps a client from using the code as its key.
+		if r.Key, err = d.Sealer.Fingerprint("answer", r.Challenge.String(), r.Key); err != nil {
+			return Case{}, err
+		}
+	}
 	err = d.Store.Update(ctx, func(tx Tx) error {
 		refusal, takeoff = nil, false
 		if c, err = tx.Find(Ref{Challenge: r.Challenge}); err != nil {
@@ -120,6 +126,12 @@ func (d *Desk) hold(tx Tx, c *Case, e AttemptEvent) error {
 // answerAccess answers the question of an access, whichever stands.
 func (d *Desk) answerAccess(ctx context.Context, by guichet.Actor, f Refresh) (Case, error) {
 	c, err := d.Store.Case(ctx, Ref{Access: f.Access})
+	if errors.Is(err, ErrNoAccess) {
+		// A creation that ended: who comes late is told why.
+		if c, err = d.Store.Case(ctx, Ref{Former: f.Access}); err != nil {
+			return Case{}, ErrNoAccess
+		}
+	}
 	if err != nil {
 		return Case{}, err
 	}

@@ -103,8 +103,8 @@ type Challenge struct {
 	// Resends is how many times the code was asked again before this question.
 	Resends   int
 	Resending bool // the run under way asks for the code again, it carries none
-	// Keys are the idempotency keys of the answers taken, so that a repeated
-	// request is recognised however late it comes.
+	// Keys are keyed hashes of the idempotency keys of the answers taken, so that a
+	// repeated request is recognised however late it comes.
 	Keys []string
 
 	// Session is the bank's session as it was when the question was asked,

@@ -45,7 +45,7 @@ type Limits struct {
 	Lease       time.Duration // without a heartbeat, a worker is dead; 10 s
 	Grace       time.Duration // for a connector to stop when told to; 5 s
 	Queued      time.Duration // without a worker, an attempt is abandoned; 10 min
-	History     time.Duration // attempts of accesses that are gone are kept; 7 days
+	History     time.Duration // attempts are kept, but for the latest of each access; 7 days
 	Runs        int           // at once in this process; 64
 	Accounts    int           // in one run; 1,000
 	Transaction int           // in one run; 500,000

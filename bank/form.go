@@ -9,7 +9,7 @@ import (
 	"guichet"
 )
 
-const maxFieldBytes = 4096
+const maxFieldBytes = 8192 // an address that a bank sends back to can be long
 
 // CheckFields tells the first thing that is wrong with what a person typed into
 // a form, or nil. No value is ever in the error.

@@ -63,7 +63,10 @@ func (d *Desk) approach(ctx context.Context, f *flight, c Case, r Result) (landi
 	if c.Challenge.Status == StatusAnswering {
 		l.answered = c.Challenge.ID
 	}
-	if inst, err := d.institution(ctx, c.Access.Institution); err == nil {
+	// A list that is slow to come must not cost the data.
+	soon, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if inst, err := d.institution(soon, c.Access.Institution); err == nil {
 		l.trusts = inst.Trusts
 	}
 	if r.State != "" {

@@ -204,7 +204,9 @@ func playTooLate(h *house, u usage) {
 	if u.creates {
 		h.goneWith(c, u)
 	}
-	// Said again, it is still said plainly.
+	// Said again, it is still said plainly, at the address of the access too.
+	_, _, err = h.Fetch(h.t.Context(), h.person, bank.Refresh{Access: c.Attempt.AccessID, Fields: code(canaryCode)})
+	codeOf(h.t, err, "question_expired")
 	_, err = h.Answer(h.t.Context(), h.person, bank.Reply{Challenge: c.Challenge.ID, Fields: code(canaryCode)})
 	codeOf(h.t, err, "question_expired")
 }

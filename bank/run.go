@@ -110,7 +110,10 @@ func (d *Desk) fly(ctx context.Context, f *flight, c Case, answer *Answer) {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, errDeadline)
 	defer cancel()
-	go d.beat(ctx, f)
+	// The lease is kept until the landing, also while a connector is being stopped.
+	beating, quiet := context.WithCancel(context.WithoutCancel(ctx))
+	defer quiet()
+	go d.beat(beating, f)
 
 	result := d.speak(ctx, f, c, answer)
 	f.stage.close()

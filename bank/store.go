@@ -22,7 +22,7 @@ type Store interface {
 	// moves an attempt. Other processes are not heard.
 	Changed() <-chan struct{}
 	// Purge removes attempts, with their questions, that ended before the instant
-	// and whose access is gone. It returns how many.
+	// and are not the latest of an access. It returns how many.
 	Purge(ctx context.Context, before time.Time) (int, error)
 	Reader
 }
@@ -68,6 +68,7 @@ type Ref struct {
 	Access    guichet.ID
 	Attempt   guichet.ID
 	Challenge guichet.ID
+	Former    guichet.ID // an access that may be gone: its last attempt
 }
 
 // A Beat is one heartbeat of a worker.

@@ -65,6 +65,12 @@ func findCase(ctx context.Context, q *query.Queries, r bank.Ref, access func(con
 			return c, err
 		}
 		r.Access, r.Attempt = guichet.ID(row.AccessID), guichet.ID(row.AttemptID)
+	} else if r.Former != "" {
+		row, err := q.LastAttemptOf(ctx, string(r.Former))
+		if row, err = one(row, err, bank.ErrNoAttempt); err != nil {
+			return c, err
+		}
+		r.Access, r.Attempt = r.Former, guichet.ID(row.ID)
 	} else if r.Attempt != "" {
 		row, err := q.AttemptByID(ctx, string(r.Attempt))
 		if row, err = one(row, err, bank.ErrNoAttempt); err != nil {

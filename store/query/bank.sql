@@ -31,7 +31,10 @@ DELETE FROM accesses WHERE id = $1;
 DELETE FROM attempts WHERE access_id = $1;
 
 -- name: PurgeAttempts :execrows
-DELETE FROM attempts WHERE ended_at <> 0 AND ended_at < $1 AND access_id NOT IN (SELECT id FROM accesses);
+DELETE FROM attempts WHERE ended_at <> 0 AND ended_at < $1 AND id NOT IN (SELECT attempt_id FROM accesses);
+
+-- name: LastAttemptOf :one
+SELECT * FROM attempts WHERE access_id = $1 ORDER BY created_at DESC, id DESC LIMIT 1;
 
 -- name: InsertAttempt :execrows
 INSERT INTO attempts (id, owner, access_id, account_id, purpose, trigger_kind, state, fingerprint, institution, label, form,

@@ -720,6 +720,42 @@ func (q *Queries) KnownTransactions(ctx context.Context, arg KnownTransactionsPa
 	return items, nil
 }
 
+const lastAttemptOf = `-- name: LastAttemptOf :one
+SELECT id, owner, access_id, account_id, purpose, trigger_kind, state, fingerprint, institution, label, form, challenge_id, created_at, updated_at, ended_at, worker, epoch, lease_until, phase, done, total, outcome, detail, version FROM attempts WHERE access_id = $1 ORDER BY created_at DESC, id DESC LIMIT 1
+`
+
+func (q *Queries) LastAttemptOf(ctx context.Context, accessID string) (Attempt, error) {
+	row := q.db.QueryRowContext(ctx, lastAttemptOf, accessID)
+	var i Attempt
+	err := row.Scan(
+		&i.ID,
+		&i.Owner,
+		&i.AccessID,
+		&i.AccountID,
+		&i.Purpose,
+		&i.TriggerKind,
+		&i.State,
+		&i.Fingerprint,
+		&i.Institution,
+		&i.Label,
+		&i.Form,
+		&i.ChallengeID,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.EndedAt,
+		&i.Worker,
+		&i.Epoch,
+		&i.LeaseUntil,
+		&i.Phase,
+		&i.Done,
+		&i.Total,
+		&i.Outcome,
+		&i.Detail,
+		&i.Version,
+	)
+	return i, err
+}
+
 const liveAttemptOn = `-- name: LiveAttemptOn :one
 SELECT id, owner, access_id, account_id, purpose, trigger_kind, state, fingerprint, institution, label, form, challenge_id, created_at, updated_at, ended_at, worker, epoch, lease_until, phase, done, total, outcome, detail, version FROM attempts WHERE fingerprint = $1 AND state IN ('queued', 'running', 'waiting')
 `
@@ -883,7 +919,7 @@ func (q *Queries) PollableAccesses(ctx context.Context, arg PollableAccessesPara
 }
 
 const purgeAttempts = `-- name: PurgeAttempts :execrows
-DELETE FROM attempts WHERE ended_at <> 0 AND ended_at < $1 AND access_id NOT IN (SELECT id FROM accesses)
+DELETE FROM attempts WHERE ended_at <> 0 AND ended_at < $1 AND id NOT IN (SELECT attempt_id FROM accesses)
 `
 
 func (q *Queries) PurgeAttempts(ctx context.Context, endedAt int64) (int64, error) {
