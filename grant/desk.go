@@ -145,7 +145,7 @@ func (d *Desk) carryOut(tx Tx, done *Delivery, before Request, decision Decision
 	if err := tx.Append(done); err != nil {
 		return err
 	}
-	if err := d.tell(tx, done, after, decision, letters, token); err != nil {
+	if err := d.tell(tx, done, decision, letters, token); err != nil {
 		return err
 	}
 	if !after.PurgeAt.IsZero() && !after.PurgeAt.After(done.ReceivedAt) { // the delay is zero
@@ -196,7 +196,7 @@ func answered(e Event, before, after Request, granted guichet.ID) guichet.ID {
 }
 
 // tell records who must know: the audit entry, the alerts, the mails.
-func (d *Desk) tell(tx Tx, done *Delivery, after Request, decision Decision, letters []guichet.Letter, token guichet.ID) error {
+func (d *Desk) tell(tx Tx, done *Delivery, decision Decision, letters []guichet.Letter, token guichet.ID) error {
 	if decision.Changed || len(decision.Block) > 0 {
 		detail := map[string]string{"delivery": done.ID.String(), "before": string(done.Before), "after": string(done.After)}
 		if token != "" {

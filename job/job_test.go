@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -48,7 +47,7 @@ func worker(source string) {
 	}).Run(context.Background())
 }
 
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func enqueue(t testing.TB, db *storetest.DB, jobs ...guichet.Job) {
 	t.Helper()

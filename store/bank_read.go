@@ -89,8 +89,8 @@ func (b Bank) Stale(ctx context.Context, f bank.StaleFilter) ([]guichet.ID, erro
 }
 
 // Pollable implements bank.Reader.
-func (b Bank) Pollable(ctx context.Context, now time.Time, max int) ([]guichet.ID, error) {
-	rows, err := b.s.reader.PollableAccesses(ctx, query.PollableAccessesParams{Now: micros(now), MaxRows: limit(max)})
+func (b Bank) Pollable(ctx context.Context, now time.Time, most int) ([]guichet.ID, error) {
+	rows, err := b.s.reader.PollableAccesses(ctx, query.PollableAccessesParams{Now: micros(now), MaxRows: limit(most)})
 	return ids(rows, err)
 }
 

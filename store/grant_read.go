@@ -133,14 +133,14 @@ func (g Grant) Due(ctx context.Context, now time.Time) ([]grant.Request, []grant
 }
 
 // Blocklist implements grant.Reader. Lines and head are of one instant.
-func (g Grant) Blocklist(ctx context.Context, after int64, max int) (lines []grant.Blocked, head grant.Head, err error) {
+func (g Grant) Blocklist(ctx context.Context, after int64, most int) (lines []grant.Blocked, head grant.Head, err error) {
 	err = g.s.view(ctx, func(q *query.Queries) error {
 		h, err := q.BlocklistHead(ctx)
 		if err != nil {
 			return ErrUnavailable.Because(err)
 		}
 		head = grant.Head{Epoch: h.Epoch, Seq: h.Seq}
-		rows, err := q.BlocklistAfter(ctx, query.BlocklistAfterParams{Seq: after, Limit: limit(max)})
+		rows, err := q.BlocklistAfter(ctx, query.BlocklistAfterParams{Seq: after, Limit: limit(most)})
 		if err != nil {
 			return ErrUnavailable.Because(err)
 		}

@@ -17,8 +17,8 @@ func (s *Store) Jobs() Jobs { return Jobs{s} }
 
 // Claim implements job.Store. Looking is done without a lock, so that an idle
 // queue writes nothing; each claim is then a compare-and-set of its own.
-func (j Jobs) Claim(ctx context.Context, worker string, now, lease time.Time, max int) (claimed []job.Claimed, err error) {
-	due, err := j.s.reader.DueJobs(ctx, query.DueJobsParams{RunAt: micros(now), Limit: int32(max)})
+func (j Jobs) Claim(ctx context.Context, worker string, now, lease time.Time, most int) (claimed []job.Claimed, err error) {
+	due, err := j.s.reader.DueJobs(ctx, query.DueJobsParams{RunAt: micros(now), Limit: int32(most)})
 	if err != nil {
 		return nil, ErrUnavailable.Because(err)
 	}

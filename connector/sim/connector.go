@@ -89,7 +89,7 @@ func (c *Connector) Run(ctx context.Context, order bank.Run, sink bank.Sink) (re
 	if outcome, ok := check(order); !ok {
 		return bank.Result{Outcome: outcome}
 	}
-	r := &run{connector: c, order: order, sink: sink, session: openSession(c, order)}
+	r := &run{connector: c, order: order, sink: sink, session: openSession(order)}
 	outcome, err := r.proceed(ctx)
 	if err != nil {
 		return bank.Result{Outcome: explain(ctx, err)}

@@ -48,7 +48,7 @@ const (
 
 // openSession goes on from the state of the run. Whatever cannot be read is
 // forgotten: the worst that follows is a question asked again.
-func openSession(c *Connector, order bank.Run) *session {
+func openSession(order bank.Run) *session {
 	s := &session{cookies: &cookies{now: order.Now, kept: map[string]cookie{}}}
 	text := order.State.Reveal()
 	var old saved

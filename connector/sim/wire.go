@@ -142,7 +142,7 @@ func (r *run) fetch(ctx context.Context, method, path string, form url.Values, w
 	if err != nil {
 		return nil, "", err
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	if err := refusal(response, r.order.Now); err != nil {
 		return nil, "", err
 	}

@@ -198,7 +198,7 @@ func TestPageOfButtons(t *testing.T) {
 		}
 		defer response.Body.Close()
 		page, err := io.ReadAll(response.Body)
-		if err != nil || response.StatusCode != 200 || response.Request.URL.Path != "/_sim" {
+		if err != nil || response.StatusCode != http.StatusOK || response.Request.URL.Path != "/_sim" {
 			t.Fatalf("%s leads to %s, %d, %v", path, response.Request.URL, response.StatusCode, err)
 		}
 		return string(page)

@@ -116,7 +116,7 @@ func writeBook(login string, story Story, today time.Time) *book {
 	}
 	b := &book{today: today, accounts: []account{current, livret, card, joint}}
 	for i := range b.accounts {
-		b.accounts[i].close(p, start)
+		b.accounts[i].close(start)
 	}
 	return b
 }
@@ -135,7 +135,7 @@ func (a *account) add(today time.Time, ops []op) {
 }
 
 // close orders the operations, gives references and draws the balance.
-func (a *account) close(p profile, start time.Time) {
+func (a *account) close(start time.Time) {
 	if a.id == "" {
 		a.id = a.number
 	}
@@ -149,7 +149,7 @@ func (a *account) close(p profile, start time.Time) {
 	slices.SortStableFunc(a.ops, newestFirst)
 	slices.SortStableFunc(a.coming, newestFirst)
 	if a.refs {
-		giveRefs(p, a)
+		giveRefs(a)
 	}
 	a.balance = a.opening
 	if a.card {
@@ -165,7 +165,7 @@ func (a *account) close(p profile, start time.Time) {
 
 // giveRefs numbers the operations of each day. A day's operations are all known
 // on that day, so a reference never changes afterwards.
-func giveRefs(p profile, a *account) {
+func giveRefs(a *account) {
 	var on time.Time
 	n := 0
 	for i := range a.ops {

@@ -262,7 +262,7 @@ func TestDayOfDebitMovesPurchasesToTheHistory(t *testing.T) {
 	site, server := open(t)
 	b := newBrowser(t, server).logIn("simple")
 	card := bookOf("simple", noon).accounts[2]
-	if card.coming[0].booked != day(2026, 11, 30) {
+	if !card.coming[0].booked.Equal(day(2026, 11, 30)) {
 		t.Fatalf("debited on %v", card.coming[0].booked)
 	}
 	b.get("/accounts/" + card.id + "/coming").wantText(card.coming[0].label)

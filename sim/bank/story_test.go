@@ -122,7 +122,7 @@ func TestGarbageBreaksAccountsOnly(t *testing.T) {
 
 // signIn makes the two requests of a login by hand, so that the answer of the
 // second can be watched without a socket, on the clock of a synctest bubble.
-func signIn(t *testing.T, site *Site, ctx context.Context, login string) *httptest.ResponseRecorder {
+func signIn(ctx context.Context, t *testing.T, site *Site, login string) *httptest.ResponseRecorder {
 	t.Helper()
 	shown := httptest.NewRecorder()
 	site.ServeHTTP(shown, httptest.NewRequest(http.MethodGet, "/login", nil))
@@ -142,7 +142,7 @@ func TestSlowTakesTwoSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		site := New(clockAt(noon))
 		start := time.Now()
-		answer := signIn(t, site, t.Context(), "slow")
+		answer := signIn(t.Context(), t, site, "slow")
 		if answer.Code != http.StatusSeeOther || answer.Header().Get("Location") != "/accounts" {
 			t.Errorf("slow answers %d to %q", answer.Code, answer.Header().Get("Location"))
 		}
@@ -159,7 +159,7 @@ func TestSlowAndHangEndWithTheClient(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			start := time.Now()
-			signIn(t, site, ctx, login)
+			signIn(ctx, t, site, login)
 			if took := time.Since(start); took != time.Second {
 				t.Errorf("%s went on for %v after the client left", login, took)
 			}

@@ -42,7 +42,7 @@ var template = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	defer func() { _ = admin.Close() }()
-	if _, err := admin.Exec("CREATE DATABASE " + name); err != nil {
+	if _, err := admin.ExecContext(context.Background(), "CREATE DATABASE "+name); err != nil {
 		return "", err
 	}
 	s, err := store.Open(context.Background(), fmt.Sprintf(address, name), store.Options{Clock: guichet.SystemClock()})
@@ -76,13 +76,13 @@ func postgres(t testing.TB) string {
 	defer func() { _ = admin.Close() }()
 	copying.Lock()
 	defer copying.Unlock()
-	if _, err := admin.Exec(fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s", name, from)); err != nil {
+	if _, err := admin.ExecContext(t.Context(), fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s", name, from)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		admin, err := sql.Open("pgx", fmt.Sprintf(address, "postgres"))
 		if err == nil {
-			_, _ = admin.Exec("DROP DATABASE IF EXISTS " + name + " WITH (FORCE)")
+			_, _ = admin.ExecContext(context.Background(), "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)")
 			_ = admin.Close()
 		}
 	})
@@ -91,7 +91,7 @@ func postgres(t testing.TB) string {
 
 // leash keeps the server's end of the pipe open as long as we live; a forgotten
 // pipe would be closed by the garbage collector.
-var leash io.WriteCloser
+var leash io.WriteCloser //nolint:unused // to keep a thing alive is not to read it
 
 // Postgres starts a server of our own in a temporary folder. It ends, and its
 // folder goes, when this process ends in whatever way: it watches our end of a
@@ -139,7 +139,7 @@ func Postgres() (address string, err error) {
 	}
 	defer func() { _ = db.Close() }()
 	for deadline := time.Now().Add(30 * time.Second); ; {
-		if err = db.Ping(); err == nil {
+		if err = db.PingContext(context.Background()); err == nil {
 			return address, nil
 		}
 		if time.Now().After(deadline) {
