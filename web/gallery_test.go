@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -41,6 +42,18 @@ func gallery(t *testing.T) *httptest.Server {
 		}
 		web.Render(w, r, http.StatusOK, page)
 	})
+	// An answer that the bank takes its time to refuse.
+	mux.HandleFunc("POST /challenges/q1/answer", func(w http.ResponseWriter, r *http.Request) {
+		q := withCreation(question(r.Context(), ""))
+		q.Checking, q.StatusURL = true, "/challenges/q1"
+		web.Render(w, r, http.StatusOK, view.QuestionBox(*q))
+	})
+	mux.HandleFunc("GET /challenges/q1", func(w http.ResponseWriter, r *http.Request) {
+		web.Render(w, r, http.StatusOK, view.QuestionBox(*withCreation(question(r.Context(), "wrong"))))
+	})
+	mux.HandleFunc("GET /broken", func(w http.ResponseWriter, r *http.Request) {
+		web.Fail(w, r, errors.New("a cause for the log"))
+	})
 	clock := guichet.SystemClock()
 	clock.Now = func() time.Time { return now }
 	s := httptest.NewServer(web.SecurityHeaders(web.Viewers(clock, paris, assets, mux)))
@@ -54,7 +67,9 @@ func names() []string {
 		return strings.Split(only, ",")
 	}
 	ctx := view.WithViewer(context.Background(), view.Viewer{Words: locale.In(locale.French, nil)})
-	return slices.Sorted(maps.Keys(pages(ctx)))
+	all := pages(ctx)
+	delete(all, "question-short") // changes while one looks
+	return slices.Sorted(maps.Keys(all))
 }
 
 // Every page, at two widths, in both themes and both languages: a quiet console,

@@ -148,7 +148,7 @@ func token(ctx context.Context) view.Token {
 			{Label: view.Say(ctx, "token.prolong"), URL: "/tokens/5/prolong", Post: true},
 			{
 				Label: view.Say(ctx, "token.block"), URL: "/tokens/5/block", Tone: view.Danger,
-				Confirm: &view.Confirm{ID: "block-5", Title: view.Say(ctx, "token.block"), Says: view.Say(ctx, "token.block_says"), Fields: []view.Field{{Name: "reason", Label: view.Say(ctx, "request.revoke_reason"), Autocomplete: "off"}}},
+				Confirm: &view.Confirm{ID: "block-5", Title: view.Say(ctx, "token.block_title", "Short", "e4d9…7b20"), Says: view.Say(ctx, "token.block_says"), Fields: []view.Field{{Name: "reason", Label: view.Say(ctx, "request.revoke_reason"), Autocomplete: "off"}}},
 			},
 		},
 		Entries: []view.Entry{

@@ -26,7 +26,7 @@ func frame(waits map[view.Place]int) view.Frame {
 	}
 }
 
-var waits = map[view.Place]int{view.Accesses: 1, view.Alerts: 1}
+var waits = map[view.Place]int{view.Accesses: 1, view.Alerts: 3}
 
 // pages is every page of the gallery by its name.
 func pages(ctx context.Context) map[string]templ.Component {
@@ -46,34 +46,40 @@ func pages(ctx context.Context) map[string]templ.Component {
 	expired.Expired, expired.Creation = true, true
 	app := question(ctx, "")
 	app.Method, app.Resendable, app.StatusURL, app.Prompt = view.AskApp, false, "", "Ouvrez Ma Banque et confirmez la connexion depuis « Guichet »."
+	opening := frame(nil)
+	opening.Question = withCreation(question(ctx, ""))
+	short := question(ctx, "")
+	short.Deadline, short.ResendAt = in(3*time.Second), in(time.Second)
 	wrongSignIn := view.SignIn{Address: "camille.mercier@valmont.example", Error: view.Say(ctx, "signin.refused"), OIDC: &view.Link{Text: view.Say(ctx, "signin.with", "Name", "ProConnect"), URL: "/oidc"}}
 	all := map[string]templ.Component{
-		"sign-in":         view.SignInPage(view.SignIn{OIDC: &view.Link{Text: view.Say(ctx, "signin.with", "Name", "ProConnect"), URL: "/oidc"}}),
-		"sign-in-refused": view.SignInPage(wrongSignIn),
-		"setup":           view.SetupPage(view.NewSetup(ctx)),
-		"overview":        view.OverviewPage(frame(waits), overview(ctx)),
-		"overview-calm":   view.OverviewPage(frame(nil), calm),
-		"accesses":        view.AccessesPage(frame(waits), accesses(ctx)),
-		"accesses-empty":  view.AccessesPage(frame(nil), view.AccessList{}),
-		"first-access":    view.NewAccessPage(frame(nil), first),
-		"new-access":      view.NewAccessPage(frame(waits), choose),
-		"new-access-form": view.NewAccessPage(frame(waits), newAccess(ctx)),
-		"new-access-fail": view.NewAccessPage(frame(waits), failed),
-		"question":        view.QuestionPage(*withCreation(question(ctx, "wrong"))),
-		"question-app":    view.QuestionPage(*app),
-		"question-late":   view.QuestionPage(*expired),
-		"question-dialog": view.OperationsPage(asked, operations(ctx)),
-		"accounts":        view.AccountsPage(frame(waits), accounts()),
-		"operations":      view.OperationsPage(toasted, operations(ctx)),
-		"requests":        view.RequestsPage(frame(waits), requests()),
-		"request":         view.RequestPage(frame(nil), request(ctx)),
-		"request-valid":   view.RequestPage(frame(nil), validRequest(ctx)),
-		"tokens":          view.TokensPage(frame(waits), tokens(ctx)),
-		"token":           view.TokenPage(frame(nil), token(ctx)),
-		"alerts":          view.AlertsPage(frame(waits), alerts(ctx)),
-		"settings":        view.SettingsOf(frame(nil), settings(ctx)),
-		"error":           view.FaultPage(frame(nil), view.Fault{Kind: "internal", Code: "internal", Reference: "7f3a-91c2", Next: &view.Action{Label: view.Say(ctx, "fault.retry"), URL: "", Tone: view.Primary}}),
-		"not-found":       view.FaultPage(frame(nil), view.Fault{Kind: "not_found", Code: "not_found", Bare: true}),
+		"sign-in":           view.SignInPage(view.SignIn{OIDC: &view.Link{Text: view.Say(ctx, "signin.with", "Name", "ProConnect"), URL: "/oidc"}}),
+		"sign-in-refused":   view.SignInPage(wrongSignIn),
+		"setup":             view.SetupPage(view.NewSetup(ctx)),
+		"overview":          view.OverviewPage(frame(waits), overview(ctx)),
+		"overview-calm":     view.OverviewPage(frame(nil), calm),
+		"accesses":          view.AccessesPage(frame(waits), accesses(ctx)),
+		"accesses-empty":    view.AccessesPage(frame(nil), view.AccessList{}),
+		"first-access":      view.NewAccessPage(frame(nil), first),
+		"new-access":        view.NewAccessPage(frame(waits), choose),
+		"new-access-form":   view.NewAccessPage(frame(waits), newAccess(ctx)),
+		"new-access-fail":   view.NewAccessPage(frame(waits), failed),
+		"question":          view.QuestionPage(*withCreation(question(ctx, "wrong"))),
+		"question-app":      view.QuestionPage(*app),
+		"question-late":     view.QuestionPage(*expired),
+		"question-dialog":   view.OperationsPage(asked, operations(ctx)),
+		"question-creation": view.AccessesPage(opening, accesses(ctx)),
+		"question-short":    view.QuestionPage(*short),
+		"accounts":          view.AccountsPage(frame(waits), accounts()),
+		"operations":        view.OperationsPage(toasted, operations(ctx)),
+		"requests":          view.RequestsPage(frame(waits), requests()),
+		"request":           view.RequestPage(frame(nil), request(ctx)),
+		"request-valid":     view.RequestPage(frame(nil), validRequest(ctx)),
+		"tokens":            view.TokensPage(frame(waits), tokens(ctx)),
+		"token":             view.TokenPage(frame(nil), token(ctx)),
+		"alerts":            view.AlertsPage(frame(waits), alerts(ctx)),
+		"settings":          view.SettingsOf(frame(nil), settings(ctx)),
+		"error":             view.FaultPage(frame(nil), view.Fault{Kind: "internal", Code: "internal", Reference: "7f3a-91c2", Next: &view.Action{Label: view.Say(ctx, "fault.retry"), URL: "", Tone: view.Primary}}),
+		"not-found":         view.FaultPage(frame(nil), view.Fault{Kind: "not_found", Code: "not_found", Bare: true}),
 	}
 	return all
 }
@@ -85,7 +91,7 @@ func overview(ctx context.Context) view.Overview {
 	balance := euros(1284312)
 	return view.Overview{
 		Accesses: []view.AccessLine{answer},
-		Alerts:   []view.Alert{alert(ctx)},
+		Alerts:   alerts(ctx).Alerts[:3],
 		News: []view.News{
 			{At: ago(2 * time.Hour), Meaning: view.Good, Says: "12 opérations", Subject: "Caisse Demo · Compte courant", Amount: &salary, URL: "/transactions"},
 			{At: ago(26 * time.Hour), Meaning: view.Stopped, Says: "Habilitation révoquée", Subject: "51234 · Marchés publics de Valmont", URL: "/requests/51234"},
@@ -96,7 +102,7 @@ func overview(ctx context.Context) view.Overview {
 			{Label: view.Say(ctx, "account.total"), Money: &balance, URL: "/accounts"},
 			{Label: view.Say(ctx, "nav.accesses"), Value: "2 / 4", Trend: view.Say(ctx, "access.state.paused"), State: view.Warning, URL: "/accesses"},
 			{Label: view.Say(ctx, "nav.tokens"), Value: "128", URL: "/tokens"},
-			{Label: view.Say(ctx, "home.gateways"), Value: "3 / 3", Trend: view.Say(ctx, "home.gateways_fresh"), State: view.Good, URL: "/gateways"},
+			{Label: view.Say(ctx, "home.gateways"), Value: "2 / 3", Trend: "edge-2", State: view.Warning, URL: "/gateways"},
 		},
 	}
 }
@@ -133,12 +139,12 @@ func newAccess(ctx context.Context) view.NewAccess {
 	tests := view.Institution{ID: "sim", Name: "Banque des Tests", Hint: "Simulée", URL: "/init/new-bank?institution=sim"}
 	return view.NewAccess{
 		Institutions: []view.Institution{
-			{Name: "Banque Postiche", Hint: "woob", URL: "/init/new-bank?institution=postiche"},
+			{Name: "Banque Postiche", URL: "/init/new-bank?institution=postiche"},
 			tests,
-			{Name: "Caisse Demo", Hint: "woob", URL: "/init/new-bank?institution=demo"},
-			{Name: "Comptoir Sud", Hint: "woob", URL: "/init/new-bank?institution=sud"},
-			{Name: "Crédit d’Essai", Hint: "woob", URL: "/init/new-bank?institution=essai"},
-			{Name: "Mutuelle du Banc", Hint: "woob", URL: "/init/new-bank?institution=banc"},
+			{Name: "Caisse Demo", URL: "/init/new-bank?institution=demo"},
+			{Name: "Comptoir Sud", URL: "/init/new-bank?institution=sud"},
+			{Name: "Crédit d’Essai", URL: "/init/new-bank?institution=essai"},
+			{Name: "Mutuelle du Banc", URL: "/init/new-bank?institution=banc"},
 		},
 		Chosen: &tests,
 		Fields: []view.Field{
@@ -191,7 +197,7 @@ func operations(ctx context.Context) view.OperationList {
 	row := func(id string, month, d int, label, category string, amount, balance int64) view.Operation {
 		return view.Operation{
 			ID: id, Day: day(month, d), Label: label, RawLabel: "CB " + label, Category: category,
-			Amount: euros(amount), Balance: euros(balance), URL: "/transactions/" + id, EditURL: "/transactions/" + id + "/edit",
+			Amount: euros(amount), Balance: euros(balance), URL: "/transactions/" + id, EditURL: "/transactions/" + id + "/edit", CategoryURL: "/transactions/" + id + "/category",
 		}
 	}
 	pending := row("1", 5, 5, "SNCF Connect", "Transports", -8400, 231456)

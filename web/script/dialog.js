@@ -18,14 +18,19 @@ document.addEventListener("click", (event) => {
   }
 });
 
-// Escape on a dialog that would lose something opens the question about it.
+// Escape closes the dialog on top, and that one alone: browsers close several at
+// once when nobody has touched the page yet. A dialog that would lose something
+// opens the question about it instead.
 document.addEventListener(
-  "cancel",
+  "keydown",
   (event) => {
-    const asks = event.target.dataset?.escape;
-    if (!asks) return;
+    if (event.key !== "Escape") return;
+    const top = [...document.querySelectorAll("dialog[open]")].at(-1);
+    if (!top) return;
     event.preventDefault();
-    document.querySelector(asks)?.showModal();
+    const asks = top.dataset.escape && document.querySelector(top.dataset.escape);
+    if (asks) asks.showModal();
+    else top.close();
   },
   true,
 );

@@ -176,16 +176,17 @@ type OperationMonth struct {
 
 // An Operation is one row.
 type Operation struct {
-	ID       string
-	Day      time.Time // civil, in UTC
-	Label    string
-	RawLabel string
-	Account  string
-	Category string
-	Amount   Money
-	Balance  Money
-	Pending  bool
-	Doubtful bool // waits in the review inbox
-	URL      string
-	EditURL  string
+	ID          string
+	Day         time.Time // civil, in UTC
+	Label       string
+	RawLabel    string
+	Account     string
+	Category    string
+	Amount      Money
+	Balance     Money
+	Pending     bool
+	Doubtful    bool // waits in the review inbox
+	URL         string
+	EditURL     string
+	CategoryURL string
 }
