@@ -127,6 +127,45 @@ func (p *program) web(json http.Handler) (http.Handler, error) {
 	return s.Handler(json)
 }
 
+// json is the API of the bank window, for whoever holds a session or a personal
+// token.
+func (p *program) json(stopping <-chan struct{}) http.Handler {
+	if !p.config.Windows["bank"] {
+		return nil
+	}
+	b := &api.Bank{Desk: p.bank, Log: p.log, Identify: p.identify, Stopping: stopping, Alerts: p.alertsAbout}
+	return b.Handler()
+}
+
+// identify finds who asks: a program by its personal token, else a browser by its
+// session. A token that is wrong is never made good by a cookie.
+func (p *program) identify(r *http.Request) (guichet.Actor, string, error) {
+	if authorization := r.Header.Get("Authorization"); authorization != "" {
+		scheme, token, _ := strings.Cut(authorization, " ")
+		if !strings.EqualFold(scheme, "Bearer") {
+			return guichet.Actor{}, "", people.ErrBadAPICall
+		}
+		person, err := p.people.PersonByAPIToken(r.Context(), guichet.Secret(strings.TrimSpace(token)))
+		return person.Actor(), string(person.Role), err
+	}
+	if person, ok := web.PersonOf(r.Context()); ok {
+		return person.Actor(), string(person.Role), nil
+	}
+	return guichet.Actor{}, "", people.ErrBadAPICall
+}
+
+// alertsAbout lists what nobody has acknowledged about the subjects.
+func (p *program) alertsAbout(ctx context.Context, subjects []string) (all []guichet.Alert, err error) {
+	for _, s := range subjects {
+		some, err := p.store.Alerts().List(ctx, guichet.AlertFilter{Open: true, Subject: s, Limit: 10})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+	}
+	return all, nil
+}
+
 // runner does the durable work.
 func (p *program) runner() *job.Runner {
 	handlers, periodic := p.bankJobs()
