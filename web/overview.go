@@ -35,13 +35,16 @@ func (s *Server) grantOverview(v visit, page *view.Overview) error {
 	for _, a := range alerts {
 		page.Alerts = append(page.Alerts, s.alertView(ctx, a, nil))
 	}
-	recent, err := s.Grant.Store.Deliveries(ctx, grant.DeliveryFilter{Limit: 8})
+	recent, err := s.Grant.Store.Deliveries(ctx, grant.DeliveryFilter{Limit: 40})
 	if err != nil {
 		return err
 	}
 	for _, d := range recent {
-		if d.ExternalID == "" {
-			continue
+		if len(page.News) == 8 {
+			break
+		}
+		if d.ExternalID == "" || d.Effect == grant.Duplicate || d.Note == grant.NoteUpdated {
+			continue // the timeline of the request tells it
 		}
 		page.News = append(page.News, view.News{
 			At: d.ReceivedAt, Meaning: entryMeaning(d), Says: entryWords(ctx, d), Subject: d.ExternalID, URL: requestURL(d.Provider, d.ExternalID),
