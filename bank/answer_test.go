@@ -60,6 +60,9 @@ func TestCancelStopsTheConnector(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			storetest.Each(t, func(t *testing.T, db *storetest.DB) {
 				h := newHouse(t, db)
+				if !elsewhere {
+					h.Limits.Beat = time.Hour // it does not take a heartbeat
+				}
 				c := h.open("hang")
 				h.until(c.Attempt.ID, "a run", func(c bank.Case) bool { return c.Attempt.State == bank.AttemptRunning && h.running() == 1 })
 				by := h

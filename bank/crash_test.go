@@ -60,6 +60,32 @@ func TestServerDiedWithTheCode(t *testing.T) {
 	})
 }
 
+// TestZombieBesideItsHeir: two processes believe they have the answer of one
+// question at the bank. Only the one with the higher epoch can land.
+func TestZombieBesideItsHeir(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		h := mute(t, db)
+		c := h.asked(h.open("otp-hang").Attempt.ID)
+		h.answer(c, canaryCode)
+		h.eventually("the code is at the bank", func() bool { return h.bank.atGate() == 1 })
+		zombie := h.bank.newGate()
+		next := h.kill()
+		if _, err := next.Sweep(t.Context(), ""); err != nil {
+			t.Fatal(err)
+		}
+		next.answer(next.asked(c.Attempt.ID), canaryCode)
+		next.eventually("the code is at the bank again", func() bool { return next.bank.atGate() == 2 })
+		close(zombie)
+		h.eventually("the zombie landed", func() bool { return strings.Contains(h.logs.String(), "a run ended after its attempt") })
+		if now, err := next.Attempt(t.Context(), next.person, c.Attempt.ID); err != nil || now.Challenge.Status != bank.StatusAnswering || next.count("accounts") != "0" {
+			t.Errorf("the zombie wrote something: %s, %v", now.Challenge.Status, err)
+		}
+		next.bank.release()
+		next.ended(c.Attempt.ID, bank.AttemptSucceeded)
+	})
+}
+
 // TestServerDiedAtItsFirstWord: nobody knows whether the bank sent a code, so a
 // person's attempt is not repeated by itself.
 func TestServerDiedAtItsFirstWord(t *testing.T) {

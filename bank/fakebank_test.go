@@ -86,11 +86,13 @@ func (b *fakeBank) atGate() int {
 }
 
 // release lets the runs that are held go on, and holds the next ones.
-func (b *fakeBank) release() {
-	b.set(func() {
-		close(b.gate)
-		b.gate = make(chan struct{})
-	})
+func (b *fakeBank) release() { close(b.newGate()) }
+
+// newGate holds the next runs at another gate than the present ones, which it
+// returns.
+func (b *fakeBank) newGate() (old chan struct{}) {
+	b.set(func() { old, b.gate = b.gate, make(chan struct{}) })
+	return old
 }
 
 func (b *fakeBank) Run(ctx context.Context, run bank.Run, sink bank.Sink) bank.Result {
