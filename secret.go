@@ -8,7 +8,8 @@ import (
 
 // A Secret is a string that never prints itself: not by fmt with any verb, not
 // in JSON, not in a log. Reveal is the only way to its value, so every use can
-// be found by its name.
+// be found by its name. It must not be the key of a map: encoding/json writes
+// keys of a string kind as they are.
 type Secret string
 
 const hidden = "***"
@@ -31,5 +32,5 @@ func (Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
 // MarshalJSON hides the value.
 func (Secret) MarshalJSON() ([]byte, error) { return json.Marshal(hidden) }
 
-// MarshalText hides the value, also as the key of a map.
+// MarshalText hides the value.
 func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }

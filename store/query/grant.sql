@@ -70,11 +70,11 @@ SELECT * FROM blocklist WHERE seq > $1 ORDER BY seq LIMIT $2;
 
 -- name: EarlierDelivery :one
 SELECT id, token_id, refused FROM deliveries
-WHERE chain = $1 AND identity = $2 AND effect <> 'duplicate' ORDER BY n LIMIT 1;
+WHERE chain = $1 AND identity = $2 AND effect <> 'duplicate' ORDER BY n DESC LIMIT 1;
 
 -- name: EarlierNameless :one
 SELECT id, token_id, refused FROM deliveries
-WHERE chain = $1 AND identity = $2 AND external_id = '' AND effect <> 'duplicate' LIMIT 1;
+WHERE chain = $1 AND identity = $2 AND external_id = '' AND effect <> 'duplicate' ORDER BY n DESC LIMIT 1;
 
 -- name: InsertDelivery :exec
 INSERT INTO deliveries (id, chain, n, provider, external_id, format, event, model_type, fired_at, received_at, identity, effect,

@@ -479,7 +479,7 @@ func (q *Queries) DeliveryByID(ctx context.Context, id string) (Delivery, error)
 
 const earlierDelivery = `-- name: EarlierDelivery :one
 SELECT id, token_id, refused FROM deliveries
-WHERE chain = $1 AND identity = $2 AND effect <> 'duplicate' ORDER BY n LIMIT 1
+WHERE chain = $1 AND identity = $2 AND effect <> 'duplicate' ORDER BY n DESC LIMIT 1
 `
 
 type EarlierDeliveryParams struct {
@@ -502,7 +502,7 @@ func (q *Queries) EarlierDelivery(ctx context.Context, arg EarlierDeliveryParams
 
 const earlierNameless = `-- name: EarlierNameless :one
 SELECT id, token_id, refused FROM deliveries
-WHERE chain = $1 AND identity = $2 AND external_id = '' AND effect <> 'duplicate' LIMIT 1
+WHERE chain = $1 AND identity = $2 AND external_id = '' AND effect <> 'duplicate' ORDER BY n DESC LIMIT 1
 `
 
 type EarlierNamelessParams struct {
