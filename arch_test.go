@@ -48,9 +48,9 @@ var mayImport = map[string][]string{
 // mayUse lists the outside packages that only some of ours may import, by the
 // beginning of their path.
 var mayUse = map[string][]string{
-	"database/sql":                   {"store", "store/query", "store/storetest"},
+	"database/sql":                   {"bench", "store", "store/query", "store/storetest"},
 	"github.com/jackc/pgx":           {"store", "store/storetest"},
-	"modernc.org/sqlite":             {"store"},
+	"modernc.org/sqlite":             {"store", "bench"},
 	"github.com/pressly/goose":       {"store"},
 	"net/http":                       {"api", "web", "web/view", "web/asset", "web/webtest", "gateway", "sim/bank", "sim/datapass", "connector/sim", "cmd/guichet", "bench"},
 	"github.com/a-h/templ":           {"web", "web/view"},

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+// check measures /check with tokens seen before, beside a trivial handler.
+func (b bench) check() error {
+	base, err := b.reference("204")
+	if err != nil {
+		return err
+	}
+	defer base.stop()
+	g, err := b.guichet()
+	if err != nil {
+		return err
+	}
+	defer g.stop()
+	const tokens = 200
+	var requests [][]byte
+	for _, d := range deliveries(0, tokens) {
+		jwt, err := b.issue(g, d)
+		if err != nil {
+			return err
+		}
+		requests = append(requests, fmt.Appendf(nil, "GET /check?scope=open_data HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer %s\r\n\r\n", jwt))
+	}
+	batch := make([][]byte, b.requests*2)
+	for i := range batch {
+		batch[i] = requests[i%len(requests)]
+	}
+	var trivial, ours rounds
+	for round := -1; round < b.rounds; round++ {
+		for to, address := range map[*rounds]string{&trivial: base.address, &ours: g.address} {
+			r, err := closedLoop(address, b.connections, batch, http.StatusNoContent)
+			if err != nil {
+				return err
+			}
+			if round >= 0 {
+				*to = append(*to, r)
+			}
+		}
+	}
+	fmt.Println("/check on the server itself: signature seen before, the row read on every call")
+	trivial.print("a trivial handler, 204 (reference)", trivial)
+	ours.print("guichet", trivial)
+	fmt.Println()
+	return nil
+}
+
+// issue delivers an approval and gives the token it makes.
+func (b bench) issue(g *process, delivery []byte) (string, error) {
+	c, err := dial(g.address)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = c.Close() }()
+	if _, err := c.Write(delivery); err != nil {
+		return "", err
+	}
+	response, err := http.ReadResponse(c.r, nil)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = response.Body.Close() }()
+	var answered struct {
+		TokenID string `json:"token_id"`
+	}
+	if err := json.NewDecoder(response.Body).Decode(&answered); err != nil || answered.TokenID == "" {
+		return "", fmt.Errorf("no token: %w", err)
+	}
+	show := exec.CommandContext(b.ctx, b.program, "token", "show", answered.TokenID)
+	show.Env = append(os.Environ(), "GUICHET_DATABASE=sqlite:"+g.folder+"/guichet.db", "GUICHET_KEY_FILE="+g.folder+"/guichet.key",
+		"GUICHET_DATAPASS_SECRETS=api_entreprise="+secret, "GUICHET_URL=http://"+g.address)
+	jwt, err := show.Output()
+	return strings.TrimSpace(string(jwt)), err
+}

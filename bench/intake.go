@@ -1,0 +1,98 @@
+package main
+
+import (
+	_ "embed"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"guichet/keyring"
+)
+
+//go:embed approve.json
+var example string
+
+// deliveries makes signed approvals of requests that nobody has seen, as bytes
+// ready to be sent: journal, state, token, audit entry and mail job each.
+func deliveries(from, n int) [][]byte {
+	out := make([][]byte, n)
+	for i := range out {
+		body := strings.ReplaceAll(example, "51234", fmt.Sprint(100_000+from+i))
+		out[i] = fmt.Appendf(nil, "POST /api/datapass/v2/api_entreprise/webhook HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"+
+			"X-Hub-Signature-256: %s\r\nContent-Length: %d\r\n\r\n%s", keyring.SignMAC(secret, []byte(body)), len(body), body)
+	}
+	return out
+}
+
+// intake measures the reception of approvals, every one with all its effects
+// durable before the answer.
+func (b bench) intake() error {
+	servers := map[string]*process{}
+	for _, kind := range []string{"204", "commit", "commit-each"} {
+		p, err := b.reference(kind)
+		if err != nil {
+			return err
+		}
+		defer p.stop()
+		servers[kind] = p
+	}
+	g, err := b.guichet()
+	if err != nil {
+		return err
+	}
+	defer g.stop()
+	var base, group, each, ours, bad rounds
+	sent := 0
+	for round := -1; round < b.rounds; round++ { // the first one warms up
+		batch := deliveries(sent, b.requests)
+		sent += b.requests
+		forged := deliveries(0, b.requests)
+		for i := range forged {
+			forged[i] = []byte(strings.Replace(string(forged[i]), "sha256=", "sha256=00", 1))
+		}
+		for _, run := range []struct {
+			to       *rounds
+			address  string
+			requests [][]byte
+			want     int
+		}{
+			{&base, servers["204"].address, batch, http.StatusNoContent},
+			{&group, servers["commit"].address, batch, http.StatusOK},
+			{&each, servers["commit-each"].address, batch[:len(batch)/4], http.StatusOK},
+			{&ours, g.address, batch, http.StatusOK},
+			{&bad, g.address, forged, http.StatusUnauthorized},
+		} {
+			r, err := closedLoop(run.address, b.connections, run.requests, run.want)
+			if err != nil {
+				return err
+			}
+			if round >= 0 {
+				*run.to = append(*run.to, r)
+			}
+		}
+	}
+	fmt.Println("Webhook intake, closed loop: approvals of new requests, 3 kB each")
+	base.print("read the body, answer 204 (reference)", base)
+	group.print("verify + one group commit (reference)", base)
+	each.print("verify + one commit each (reference)", base)
+	ours.print("guichet: everything, durable", base)
+	bad.print("guichet: a wrong signature, refused", base)
+	_, ofGroup, _ := ours.to(group)
+	_, ofEach, _ := ours.to(each)
+	fmt.Printf("  guichet is %.2f of verify + one group commit, %.1f times verify + one commit each\n\n", ofGroup, ofEach)
+
+	fmt.Printf("Webhook intake, open loop at %d/s\n", b.rate)
+	n := b.rate * 8
+	for _, run := range []struct {
+		name, address string
+		want          int
+	}{{"read the body, answer 204 (reference)", servers["204"].address, http.StatusNoContent}, {"guichet: everything, durable", g.address, http.StatusOK}} {
+		r, err := openLoop(run.address, b.connections, b.rate, deliveries(sent, n), run.want)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("  %-46s p50 %7.2f ms   p99 %7.2f ms\n", run.name, float64(r.p50.Microseconds())/1000, float64(r.p99.Microseconds())/1000)
+	}
+	fmt.Println()
+	return nil
+}

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	_ "modernc.org/sqlite" // the driver "sqlite" of the references
+
+	"guichet/keyring"
+)
+
+const secret = "bench-secret"
+
+// reference is a server to compare with. It says where it listens, then serves.
+func reference(kind, folder string) error {
+	var h http.Handler
+	switch kind {
+	case "204": // read the body, answer 204
+		h = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.WriteHeader(http.StatusNoContent)
+		})
+	case "commit": // read, verify, keep the body durably in a shared commit, answer 200
+		keep, err := grouped(folder)
+		if err != nil {
+			return err
+		}
+		h = verified(keep)
+	case "commit-each": // the same, each in a commit of its own
+		db, err := openReference(folder)
+		if err != nil {
+			return err
+		}
+		h = verified(func(body []byte) error {
+			_, err := db.Exec("INSERT INTO kept (body) VALUES ($1)", body)
+			return err
+		})
+	default:
+		return fmt.Errorf("no reference %q", kind)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	fmt.Println("address", l.Addr())
+	return http.Serve(l, h) //nolint:gosec // a reference on this machine, for as long as a benchmark
+}
+
+func verified(keep func([]byte) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
+		if _, ok := keyring.VerifyMAC([]keyring.Secret{secret}, r.Header.Values("X-Hub-Signature-256"), body); !ok {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		if err := keep(body); err != nil {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		w.WriteHeader(http.StatusOK)
+	})
+}
+
+func openReference(folder string) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(folder, "reference.db")+"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_txlock=immediate")
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1)
+	_, err = db.Exec("CREATE TABLE IF NOT EXISTS kept (id INTEGER PRIMARY KEY, body BLOB NOT NULL)")
+	return db, err
+}
+
+// grouped keeps bodies: those that wait share a transaction.
+func grouped(folder string) (func([]byte) error, error) {
+	db, err := openReference(folder)
+	if err != nil {
+		return nil, err
+	}
+	type waiting struct {
+		body []byte
+		done chan error
+	}
+	queue := make(chan waiting, 512)
+	go func() {
+		for first := range queue {
+			batch := []waiting{first}
+		drain:
+			for len(batch) < 512 {
+				select {
+				case w := <-queue:
+					batch = append(batch, w)
+				default:
+					break drain
+				}
+			}
+			tx, err := db.Begin()
+			var insert *sql.Stmt
+			if err == nil {
+				insert, err = tx.Prepare("INSERT INTO kept (body) VALUES ($1)")
+			}
+			for _, w := range batch {
+				if err == nil {
+					_, err = insert.Exec(w.body)
+				}
+			}
+			if err == nil {
+				err = tx.Commit()
+			}
+			for _, w := range batch {
+				w.done <- err
+			}
+		}
+	}()
+	return func(body []byte) error {
+		w := waiting{body, make(chan error, 1)}
+		queue <- w
+		return <-w.done
+	}, nil
+}
+
+// process is a server that runs beside the load.
+type process struct {
+	cmd     *exec.Cmd
+	address string
+	folder  string
+}
+
+func (p *process) stop() {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	_ = p.cmd.Wait()
+	_ = os.RemoveAll(p.folder)
+}
+
+// start runs a server and waits until it says where it listens.
+func start(ctx context.Context, said func(line string) (address string), errPipe bool, env []string, name string, args ...string) (*process, error) {
+	folder, err := os.MkdirTemp("", "guichet-bench-")
+	if err != nil {
+		return nil, err
+	}
+	for i := range args {
+		args[i] = strings.ReplaceAll(args[i], "FOLDER", folder)
+	}
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = os.Environ()
+	for _, e := range env {
+		cmd.Env = append(cmd.Env, strings.ReplaceAll(e, "FOLDER", folder))
+	}
+	pipe := cmd.StdoutPipe
+	if errPipe {
+		pipe = cmd.StderrPipe
+	}
+	out, err := pipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if address := said(lines.Text()); address != "" {
+			go func() { _, _ = io.Copy(io.Discard, out) }()
+			return &process{cmd, address, folder}, nil
+		}
+	}
+	return nil, errors.Join(errors.New("the server ended before it listened"), cmd.Wait())
+}
+
+func (b bench) reference(kind string) (*process, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return start(b.ctx, func(line string) string {
+		address, _ := strings.CutPrefix(line, "address ")
+		return address
+	}, false, nil, self, "-serve", kind, "FOLDER")
+}
+
+func (b bench) guichet() (*process, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	address := l.Addr().String()
+	_ = l.Close()
+	return start(b.ctx, func(line string) string {
+		if strings.Contains(line, `"msg":"ready"`) {
+			return address
+		}
+		return ""
+	}, true, []string{
+		"GUICHET_ADDR=" + address, "GUICHET_ADMIN_ADDR=127.0.0.1:0", "GUICHET_DATABASE=sqlite:FOLDER/guichet.db", "GUICHET_KEY_FILE=FOLDER/guichet.key",
+		"GUICHET_DATAPASS_SECRETS=api_entreprise=" + secret,
+	}, b.program, "serve")
+}
