@@ -36,8 +36,8 @@ func (b bench) check() error {
 	}
 	var trivial, ours rounds
 	for round := -1; round < b.rounds; round++ {
-		for to, address := range map[*rounds]string{&trivial: base.address, &ours: g.address} {
-			r, err := closedLoop(address, b.connections, batch, http.StatusNoContent)
+		for to, server := range map[*rounds]*process{&trivial: base, &ours: g} {
+			r, err := server.load(b.connections, batch, http.StatusNoContent)
 			if err != nil {
 				return err
 			}

@@ -52,17 +52,17 @@ func (b bench) intake() error {
 		}
 		for _, run := range []struct {
 			to       *rounds
-			address  string
+			server   *process
 			requests [][]byte
 			want     int
 		}{
-			{&base, servers["204"].address, batch, http.StatusNoContent},
-			{&group, servers["commit"].address, batch, http.StatusOK},
-			{&each, servers["commit-each"].address, batch[:len(batch)/4], http.StatusOK},
-			{&ours, g.address, batch, http.StatusOK},
-			{&bad, g.address, forged, http.StatusUnauthorized},
+			{&base, servers["204"], batch, http.StatusNoContent},
+			{&group, servers["commit"], batch, http.StatusOK},
+			{&each, servers["commit-each"], batch[:len(batch)/4], http.StatusOK},
+			{&ours, g, batch, http.StatusOK},
+			{&bad, g, forged, http.StatusUnauthorized},
 		} {
-			r, err := closedLoop(run.address, b.connections, run.requests, run.want)
+			r, err := run.server.load(b.connections, run.requests, run.want)
 			if err != nil {
 				return err
 			}

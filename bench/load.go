@@ -17,6 +17,7 @@ import (
 type result struct {
 	perSecond float64
 	p50, p99  time.Duration
+	cpu       time.Duration // of the server, for each request
 }
 
 // closedLoop sends each request once, over so many connections kept open, each
@@ -101,7 +102,7 @@ func openLoop(address string, connections, rate int, requests [][]byte, want int
 
 func summary(latencies []time.Duration, perSecond float64) result {
 	slices.Sort(latencies)
-	return result{perSecond, latencies[len(latencies)/2], latencies[len(latencies)*99/100]}
+	return result{perSecond: perSecond, p50: latencies[len(latencies)/2], p99: latencies[len(latencies)*99/100]}
 }
 
 type conn struct {
@@ -186,5 +187,10 @@ func (r rounds) to(other rounds) (least, median, most float64) {
 
 func (r rounds) print(name string, base rounds) {
 	least, median, most := r.to(base)
-	fmt.Printf("  %-46s %8.0f/s   p99 %7.2f ms   ratio %.3f [%.3f..%.3f]\n", name, r.median(), float64(r.p99().Microseconds())/1000, median, least, most)
+	var cpu time.Duration
+	for _, one := range r {
+		cpu += one.cpu / time.Duration(len(r))
+	}
+	fmt.Printf("  %-44s %8.0f/s   p99 %7.2f ms   %4d µs of processor   ratio %.3f [%.3f..%.3f]\n",
+		name, r.median(), float64(r.p99().Microseconds())/1000, cpu.Microseconds(), median, least, most)
 }

@@ -12,8 +12,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	_ "modernc.org/sqlite" // the driver "sqlite" of the references
 
@@ -144,6 +146,26 @@ func (p *process) stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	_ = p.cmd.Wait()
 	_ = os.RemoveAll(p.folder)
+}
+
+// cpu is the processor time the server has spent so far.
+func (p *process) cpu() time.Duration {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0 // not on this system: the figure is zero, the ratios stand
+	}
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	user, _ := strconv.ParseInt(fields[11], 10, 64)
+	system, _ := strconv.ParseInt(fields[12], 10, 64)
+	return time.Duration(user+system) * 10 * time.Millisecond // ticks of a hundredth
+}
+
+// load runs a closed loop on the server and counts its processor time.
+func (p *process) load(connections int, requests [][]byte, want int) (result, error) {
+	before := p.cpu()
+	r, err := closedLoop(p.address, connections, requests, want)
+	r.cpu = (p.cpu() - before) / time.Duration(len(requests))
+	return r, err
 }
 
 // start runs a server and waits until it says where it listens.

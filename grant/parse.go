@@ -171,18 +171,18 @@ func (s *scopeSet) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 }
 
 // envelope is what both formats have around their data.
-type envelope struct {
+type envelope[T any] struct {
 	Event     text           `json:"event"`
 	FiredAt   text           `json:"fired_at"`
 	ModelType text           `json:"model_type"`
 	ModelID   text           `json:"model_id"`
 	Test      jsontext.Value `json:"test"`
-	Data      jsontext.Value `json:"data"`
+	Data      object[T]      `json:"data"`
 }
 
-// open reads the envelope and tells whether there is more to read: a ping has
-// nothing else.
-func (e *Event) open(env envelope) (more bool, err error) {
+// openEnvelope reads what is around the data and tells whether there is more: a
+// ping has nothing else.
+func openEnvelope[T any](e *Event, env envelope[T]) (more bool, err error) {
 	if string(env.Test) == "true" && env.Event == "" {
 		e.Name, e.Sent = Ping, string(Ping)
 		return false, nil

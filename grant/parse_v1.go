@@ -40,21 +40,15 @@ type v1Data struct {
 // readV1 reads the format of DataPass v1: the request is data.pass, its people a
 // team, its history a list of events.
 func (e *Event) readV1(body []byte) error {
-	var env envelope
+	var env envelope[v1Data]
 	if err := json.Unmarshal(body, &env); err != nil {
 		return err
 	}
-	more, problem := e.open(env)
+	more, problem := openEnvelope(e, env)
 	if !more {
 		return problem
 	}
-	var data object[v1Data]
-	if len(env.Data) > 0 {
-		if err := json.Unmarshal(env.Data, &data); err != nil {
-			return err
-		}
-	}
-	pass := data.Value.Pass.Value
+	pass := env.Data.Value.Pass.Value
 	e.ExternalID = pass.ID.clean()
 	e.Payload = Payload{
 		Status:        statusOf(pass.Status.clean()),
@@ -64,7 +58,7 @@ func (e *Event) readV1(body []byte) error {
 		SIRET:         pass.SIRET.clean(),
 		PreviousID:    pass.CopiedFrom.clean(),
 		Scopes:        pass.Scopes,
-		LegacyTokenID: data.Value.ExternalTokenID.clean(),
+		LegacyTokenID: env.Data.Value.ExternalTokenID.clean(),
 	}
 	for _, m := range pass.Team {
 		role, ok := map[text]Role{

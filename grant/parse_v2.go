@@ -62,22 +62,16 @@ type v2Data struct {
 // readV2 reads the format of DataPass v2: the request is data, what was written
 // in its form is data.data, and each approval is in data.authorizations.
 func (e *Event) readV2(body []byte) error {
-	var env envelope
+	var env envelope[v2Data]
 	if err := json.Unmarshal(body, &env); err != nil {
 		return err
 	}
-	more, problem := e.open(env)
+	more, problem := openEnvelope(e, env)
 	if !more {
 		return problem
 	}
 	e.ExternalID = env.ModelID.clean()
-	var data object[v2Data]
-	if len(env.Data) > 0 {
-		if err := json.Unmarshal(env.Data, &data); err != nil {
-			return err
-		}
-	}
-	d := data.Value
+	d := env.Data.Value
 	if e.ExternalID == "" {
 		e.ExternalID = d.ID.clean()
 	}

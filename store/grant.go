@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -285,8 +286,16 @@ func (t *grantTx) WipeBodies(provider, externalID string) error {
 // searchText is what LIKE looks in: lower case, no accents, one space between
 // words.
 func searchText(parts ...string) string {
+	words := strings.ToLower(strings.Join(strings.Fields(strings.Join(parts, " ")), " "))
+	ascii := true
+	for i := range len(words) {
+		ascii = ascii && words[i] < utf8.RuneSelf
+	}
+	if ascii {
+		return words
+	}
 	var b strings.Builder
-	for _, r := range norm.NFD.String(strings.ToLower(strings.Join(strings.Fields(strings.Join(parts, " ")), " "))) {
+	for _, r := range norm.NFD.String(words) {
 		if !unicode.Is(unicode.Mn, r) {
 			b.WriteRune(r)
 		}

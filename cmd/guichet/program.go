@@ -66,6 +66,7 @@ func (p *program) build(ctx context.Context) (err error) {
 	}
 	providers := map[string]grant.Provider{}
 	for name, c := range p.config.Providers {
+		c.Mails = c.Mails && p.config.SMTP != "" // nobody would send them
 		providers[name] = c.Provider
 	}
 	p.grant = &grant.Desk{

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -33,6 +34,11 @@ func (serveCmd) Run(ctx context.Context, _ terminal, all *cli) error {
 // serve listens until ctx is done, then stops in order: no new request, requests
 // end, jobs end, and only then the database is closed.
 func (p *program) serve(ctx context.Context) error {
+	// What lives is a few megabytes and each delivery allocates some kilobytes: at
+	// the usual setting the collector would run a hundred times a second.
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
 	public, err := net.Listen("tcp", p.config.Addr)
 	if err != nil {
 		return configError("addr", fmt.Sprintf("Cannot listen on %s: %v", p.config.Addr, err))
