@@ -222,6 +222,7 @@ func TestRetries(t *testing.T) {
 		tried := make(chan string, 100)
 		start(t, &job.Runner{
 			Store: db.Jobs(), Clock: db.Clock.Clock(), Log: quiet(), Poll: time.Millisecond,
+			Lease: 1000 * time.Hour, // the clock is moved by hours while jobs run: none may seem dead
 			Handlers: map[string]job.Handler{
 				"fails":  func(context.Context, job.Claimed) error { tried <- "fails"; return errors.New("not now") },
 				"panics": func(context.Context, job.Claimed) error { tried <- "panics"; panic("oh") },
