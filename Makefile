@@ -77,10 +77,17 @@ fuzz: ## fuzz each fuzz test for FUZZTIME (10s)
 	    echo "$$dir $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) "$$dir" </dev/null; \
 	  done; done
 
+# SHOTS is where all pictures go; the two of README.md are copied from there.
+SHOTS ?= .cache/shots
+
 .PHONY: shots
-shots: assets ## write pictures of every page to docs/images/pages, as the tests look at them
+shots: assets ## write pictures of every page to .cache/shots, and those of README.md to docs/images
 	@scripts/needs chromium >/dev/null
-	GUICHET_SHOTS='$(CURDIR)/docs/images/pages' go test -count=1 -run 'TestGallery' ./web
+	GUICHET_SHOTS='$(abspath $(SHOTS))' go test -count=1 -run 'TestGallery/.*/wide-light-fr' ./web
+	GUICHET_SHOTS='$(abspath $(SHOTS))' go test -count=1 -run 'TestPages/.*-wide-light-fr' ./cmd/guichet
+	@mkdir -p docs/images
+	cp $(SHOTS)/question-wide-light-fr.png docs/images/bank.png
+	cp $(SHOTS)/request-revoked-wide-light-fr.png docs/images/grant.png
 
 # Tools -----------------------------------------------------------------------
 
