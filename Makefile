@@ -66,8 +66,9 @@ generate: tools ## write the generated files anew: queries (sqlc), pages (templ)
 	@$(MAKE) assets
 
 .PHONY: bench
-bench: assets ## run the Go benchmarks; BENCH=Receive chooses
-	@scripts/needs postgresql
+bench: build ## measure: load programs beside references of the same run, then the Go benchmarks (BENCH=Receive chooses)
+	@scripts/needs postgresql >/dev/null
+	go run ./bench
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
 .PHONY: fuzz
