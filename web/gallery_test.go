@@ -90,6 +90,8 @@ func TestGallery(t *testing.T) {
 				}
 			}
 		}
+		tablet := webtest.Look{URL: s.URL + "/gallery/" + name, Width: 820, Height: 1100, Theme: "light", Lang: locale.French}
+		t.Run(name+"/"+shotName(tablet), func(t *testing.T) { inspect(t, b, name, tablet) })
 	}
 }
 
@@ -115,9 +117,6 @@ func inspect(t *testing.T, b *webtest.Browser, name string, look webtest.Look) {
 }
 
 func shotName(l webtest.Look) string {
-	size := "wide"
-	if l.Width == 360 {
-		size = "phone"
-	}
+	size := map[int64]string{360: "phone", 820: "tablet", 1440: "wide"}[l.Width]
 	return size + "-" + l.Theme + "-" + l.Lang
 }

@@ -93,8 +93,8 @@ func Phases() []string {
 	return []string{"starting", "connecting", "authenticating", "waiting_user", "listing", "fetching", "finishing"}
 }
 
-// Media lists the ways by which a bank asks. The key of each is "medium." and
-// itself.
+// Media lists the ways by which a bank sends a code. The keys of each are
+// "question.sent." and "question.sent_to." and itself.
 func Media() []string {
 	return []string{"sms", "email", "call", "app", "device", "unknown"}
 }

@@ -4,7 +4,8 @@ package view
 type Column struct {
 	Label  string
 	Number bool // right-aligned
-	Wide   bool // only where there is room
+	Wide   bool // only from the width of a tablet on
+	Wider  bool // only from the width of a desk on
 	Hidden bool // its label is for screen readers only
 	Sort   *Sort
 }

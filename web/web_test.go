@@ -1,0 +1,183 @@
+package web_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/a-h/templ"
+
+	"guichet"
+	"guichet/web"
+	"guichet/web/asset"
+	"guichet/web/view"
+)
+
+// serve answers one request behind everything a page has in front of it.
+func serve(t *testing.T, r *http.Request, h http.HandlerFunc) *http.Response {
+	t.Helper()
+	clock := guichet.SystemClock()
+	clock.Now = func() time.Time { return now }
+	w := httptest.NewRecorder()
+	web.SecurityHeaders(web.Viewers(clock, time.UTC, &asset.Set{}, h)).ServeHTTP(w, r)
+	return w.Result()
+}
+
+func body(t *testing.T, res *http.Response) string {
+	t.Helper()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestHeaders(t *testing.T) {
+	res := serve(t, httptest.NewRequest("GET", "/nowhere", nil), web.NotFound)
+	h := res.Header
+	policy := h.Get("Content-Security-Policy")
+	for _, want := range []string{"default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'"} {
+		if !strings.Contains(policy, want) {
+			t.Errorf("policy lacks %s", want)
+		}
+	}
+	for _, bad := range []string{"unsafe", "*", "http:"} {
+		if strings.Contains(policy, bad) {
+			t.Errorf("policy allows %s", bad)
+		}
+	}
+	for name, want := range map[string]string{
+		"X-Content-Type-Options": "nosniff", "Cross-Origin-Opener-Policy": "same-origin", "Referrer-Policy": "same-origin",
+		"Cache-Control": "no-store", "Content-Type": "text/html; charset=utf-8",
+	} {
+		if h.Get(name) != want {
+			t.Errorf("%s is %q", name, h.Get(name))
+		}
+	}
+	if res.StatusCode != http.StatusNotFound || !strings.Contains(body(t, res), "Il n’y a rien à cette adresse") {
+		t.Errorf("status %d", res.StatusCode)
+	}
+}
+
+// A page never has half an answer: what fails while it is drawn gives the error
+// page, and its cause stays out of it.
+func TestRenderIsWholeOrNothing(t *testing.T) {
+	broken := templ.ComponentFunc(func(_ context.Context, w io.Writer) error {
+		if _, err := io.WriteString(w, "half a page"); err != nil {
+			return err
+		}
+		return errors.New("password=hunter2")
+	})
+	res := serve(t, httptest.NewRequest("GET", "/", nil), func(w http.ResponseWriter, r *http.Request) { web.Render(w, r, http.StatusOK, broken) })
+	text := body(t, res)
+	if res.StatusCode != http.StatusInternalServerError || strings.Contains(text, "half a page") || strings.Contains(text, "hunter2") {
+		t.Errorf("%d %s", res.StatusCode, text)
+	}
+	if !strings.Contains(text, "Rien n’a été perdu") || !strings.Contains(text, "</html>") {
+		t.Error("the page does not say whether anything was lost")
+	}
+}
+
+func TestFailTellsEachKind(t *testing.T) {
+	for kind, status := range map[guichet.Kind]int{
+		guichet.Invalid: 422, guichet.Unauthorized: 401, guichet.Forbidden: 403, guichet.NotFound: 404, guichet.Conflict: 409,
+		guichet.Gone: 410, guichet.TooMany: 429, guichet.Unavailable: 503, guichet.Internal: 500,
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Accept-Language", "en")
+		res := serve(t, r, func(w http.ResponseWriter, r *http.Request) {
+			web.Fail(w, r, &guichet.Error{Kind: kind, Code: "some_code", Reason: "r", Cause: errors.New("hunter2")})
+		})
+		text := body(t, res)
+		if res.StatusCode != status || strings.Contains(text, "hunter2") || strings.Contains(text, "[fault.") || !strings.Contains(text, "<h1>") {
+			t.Errorf("%s: %d %s", kind, res.StatusCode, text)
+		}
+	}
+}
+
+// A part of a page gets a toast: a whole error page would land inside the page.
+func TestFailAnswersAPartWithAPart(t *testing.T) {
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header.Set("HX-Request", "true")
+	frame := &view.Frame{Windows: view.Windows{Bank: true}}
+	res := serve(t, r, func(w http.ResponseWriter, r *http.Request) { web.FailIn(w, r, frame, errors.New("x")) })
+	text := body(t, res)
+	if res.StatusCode != 500 || res.Header.Get("HX-Reswap") != "none" || strings.Contains(text, "<html") || !strings.Contains(text, `hx-target="#toasts"`) {
+		t.Errorf("%d %v %s", res.StatusCode, res.Header, text)
+	}
+}
+
+func TestViewers(t *testing.T) {
+	for _, c := range []struct {
+		cookies, accept string
+		lang            string
+		theme           view.Theme
+	}{
+		{"", "", "fr", view.Auto},
+		{"", "en-GB", "en", view.Auto},
+		{"lang=fr; theme=dark", "en", "fr", view.Dark},
+		{"lang=xx; theme=\"><script>", "en", "en", view.Auto},
+	} {
+		r := httptest.NewRequest("GET", "/a?b=c", nil)
+		r.Header.Set("Cookie", c.cookies)
+		r.Header.Set("Accept-Language", c.accept)
+		serve(t, r, func(_ http.ResponseWriter, r *http.Request) {
+			v := view.ViewerFrom(r.Context())
+			if v.Words.Lang() != c.lang || v.Theme != c.theme || v.Path != "/a?b=c" || !v.Now.Equal(now) {
+				t.Errorf("%+v gives %s, %s, %s", c, v.Words.Lang(), v.Theme, v.Path)
+			}
+		})
+	}
+}
+
+func TestPreferences(t *testing.T) {
+	post := func(cookies string, form url.Values) *http.Response {
+		r := httptest.NewRequest("POST", view.PathPreferences, strings.NewReader(form.Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Cookie", cookies)
+		return serve(t, r, web.Preferences)
+	}
+	set := func(res *http.Response) map[string]string {
+		all := map[string]string{}
+		for _, c := range res.Cookies() {
+			if !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" {
+				t.Errorf("cookie %+v", c)
+			}
+			all[c.Name] = c.Value
+		}
+		return all
+	}
+	res := post("", url.Values{"lang": {"en"}, "back": {"/accesses?x=1"}})
+	if got := set(res); got["lang"] != "en" || len(got) != 1 || res.StatusCode != 303 || res.Header.Get("Location") != "/accesses?x=1" {
+		t.Errorf("%v %v", got, res.Header)
+	}
+	for before, after := range map[string]string{"": "light", "theme=light": "dark", "theme=dark": "auto"} {
+		if got := set(post(before, url.Values{"theme": {"next"}})); got["theme"] != after {
+			t.Errorf("after %q: %v", before, got)
+		}
+	}
+	if got := set(post("", url.Values{"lang": {"de"}, "theme": {"purple"}})); got["lang"] != "" || got["theme"] != "auto" {
+		t.Errorf("strange choices give %v", got)
+	}
+	if res := post("", url.Values{"lang": {strings.Repeat("x", 10<<10)}}); res.StatusCode != 422 {
+		t.Errorf("a long form gives %d", res.StatusCode)
+	}
+}
+
+// A form cannot send somebody away from this server.
+func TestLocal(t *testing.T) {
+	for address, want := range map[string]string{
+		"/accesses": "/accesses", "/a?b=/c": "/a?b=/c", "": "/", "//evil.example": "/", "/\\evil.example": "/", "https://evil.example": "/",
+		"javascript:x": "/", "accesses": "/", "/\t/evil.example": "/", "/a\r\nSet-Cookie: x": "/",
+	} {
+		if got := web.Local(address); got != want {
+			t.Errorf("Local(%q) = %q, want %q", address, got, want)
+		}
+	}
+}
