@@ -3,6 +3,7 @@ package web_test
 import (
 	"context"
 	"errors"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -22,7 +23,10 @@ import (
 
 // gallery serves every page of the samples under its name, exactly as the
 // product serves pages: same headers, same assets, same middleware.
-func gallery(t *testing.T) *httptest.Server {
+func gallery(t *testing.T) *httptest.Server { return changing(t, nil) }
+
+// changing is the gallery with a stream that says when something changed.
+func changing(t *testing.T, changes <-chan struct{}) *httptest.Server {
 	t.Helper()
 	paris, err := time.LoadLocation("Europe/Paris")
 	if err != nil {
@@ -51,13 +55,31 @@ func gallery(t *testing.T) *httptest.Server {
 	mux.HandleFunc("GET /challenges/q1", func(w http.ResponseWriter, r *http.Request) {
 		web.Render(w, r, http.StatusOK, view.QuestionBox(*withCreation(question(r.Context(), "wrong"))))
 	})
+	mux.HandleFunc("GET /events", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		rc := http.NewResponseController(w)
+		_ = rc.Flush()
+		select {
+		case <-changes:
+			_, _ = io.WriteString(w, "event: "+view.ChangedEvent+"\n\n")
+			_ = rc.Flush()
+			<-r.Context().Done()
+		case <-r.Context().Done():
+		}
+	})
+	mux.HandleFunc("GET /accesses/4/progress", func(w http.ResponseWriter, r *http.Request) {
+		web.Render(w, r, http.StatusOK, view.ProgressLine("progress-4", "Association", view.Progress{Phase: "finishing", StatusURL: "/accesses/4/progress"}))
+	})
 	mux.HandleFunc("GET /broken", func(w http.ResponseWriter, r *http.Request) {
 		web.Fail(w, r, errors.New("a cause for the log"))
 	})
 	clock := guichet.SystemClock()
 	clock.Now = func() time.Time { return now }
 	s := httptest.NewServer(web.SecurityHeaders(web.Viewers(clock, paris, assets, mux)))
-	t.Cleanup(s.Close)
+	t.Cleanup(func() {
+		s.CloseClientConnections() // a stream would hold the server open
+		s.Close()
+	})
 	return s
 }
 
@@ -68,51 +90,68 @@ func names() []string {
 	}
 	ctx := view.WithViewer(context.Background(), view.Viewer{Words: locale.In(locale.French, nil)})
 	all := pages(ctx)
-	delete(all, "question-short") // changes while one looks
+	for _, moving := range []string{"question-short", "accesses-live"} { // change while one looks
+		delete(all, moving)
+	}
 	return slices.Sorted(maps.Keys(all))
 }
 
-// Every page, at two widths, in both themes and both languages: a quiet console,
-// no rule of accessibility broken, nothing sticking out. The pictures go to
-// GUICHET_SHOTS, for people to look at.
+// Every page, at two widths, in both themes and both languages, and once on a
+// tablet: a quiet console, no rule of accessibility broken, nothing sticking
+// out. The pictures go to GUICHET_SHOTS, for people to look at.
 func TestGallery(t *testing.T) {
 	s := gallery(t)
 	b := webtest.Start(t)
 	for _, name := range names() {
-		for _, width := range []int64{360, 1440} {
-			for _, theme := range []string{"light", "dark"} {
-				for _, lang := range locale.Languages() {
-					look := webtest.Look{URL: s.URL + "/gallery/" + name, Width: width, Theme: theme, Lang: lang}
-					if width == 360 {
-						look.Height = 740
-					}
-					t.Run(name+"/"+shotName(look), func(t *testing.T) { inspect(t, b, name, look) })
-				}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, lang := range locale.Languages() {
+				inspect(t, b, name, webtest.Look{URL: s.URL + "/gallery/" + name, Width: 360, Height: 740, Lang: lang})
+				inspect(t, b, name, webtest.Look{URL: s.URL + "/gallery/" + name, Width: 1440, Lang: lang})
 			}
-		}
-		tablet := webtest.Look{URL: s.URL + "/gallery/" + name, Width: 820, Height: 1100, Theme: "light", Lang: locale.French}
-		t.Run(name+"/"+shotName(tablet), func(t *testing.T) { inspect(t, b, name, tablet) })
+			inspect(t, b, name, webtest.Look{URL: s.URL + "/gallery/" + name, Width: 820, Height: 1100, Lang: locale.French})
+		})
 	}
 }
 
+// inspect looks at a page in the light, then turns it to the dark, where only
+// the colours can be wrong.
 func inspect(t *testing.T, b *webtest.Browser, name string, look webtest.Look) {
+	t.Helper()
+	look.Theme = string(view.Light)
 	p := b.Open(t, look)
+	defer p.Close()
+	where := shotName(look)
 	for _, problem := range p.Problems() {
-		t.Error("console: ", problem)
-	}
-	if dir := os.Getenv("GUICHET_SHOTS"); dir != "" {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name+"-"+shotName(look)+".png"), p.Screenshot(), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		t.Errorf("%s: console: %s", where, problem)
 	}
 	for _, e := range p.Overflow() {
-		t.Error("sticks out: ", e)
+		t.Errorf("%s: sticks out: %s", where, e)
 	}
 	for _, v := range p.Axe() {
-		t.Error("axe: ", v)
+		t.Errorf("%s: axe: %s", where, v)
+	}
+	keep(t, p, name+"-"+where)
+	p.Turn(string(view.Dark))
+	look.Theme = string(view.Dark)
+	for _, v := range p.Axe("color-contrast") {
+		t.Errorf("%s: axe: %s", shotName(look), v)
+	}
+	keep(t, p, name+"-"+shotName(look))
+}
+
+// keep writes the picture of a page to GUICHET_SHOTS, when it is set.
+func keep(t *testing.T, p *webtest.Page, name string) {
+	t.Helper()
+	dir := os.Getenv("GUICHET_SHOTS")
+	if dir == "" {
+		return
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), p.Screenshot(), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 

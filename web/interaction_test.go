@@ -20,10 +20,7 @@ import (
 func shoot(t *testing.T, p *webtest.Page, name string) {
 	t.Helper()
 	if dir := os.Getenv("GUICHET_SHOTS"); dir != "" {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, "act-"+name+".png"), p.Window(), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, "act-"+name+".png"), p.Window(), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -73,6 +70,7 @@ func expect(t *testing.T, p *webtest.Page, expression string) {
 // The question of a bank over a page: it has the focus, Escape sets it aside and
 // takes it out of the address, and the page below is usable again.
 func TestQuestionDialog(t *testing.T) {
+	t.Parallel()
 	s := gallery(t)
 	p := webtest.Start(t).Open(t, webtest.Look{URL: s.URL + "/gallery/question-dialog?question=q1&keep=1", Theme: "light", Lang: "fr"})
 	expect(t, p, `document.querySelector("#question-dialog").matches(":modal")`)
@@ -90,6 +88,7 @@ func TestQuestionDialog(t *testing.T) {
 
 // A question whose abandonment deletes an access asks before it lets go.
 func TestQuestionDialogOfCreationAsksBeforeItCloses(t *testing.T) {
+	t.Parallel()
 	s := gallery(t)
 	p := webtest.Start(t).Open(t, webtest.Look{URL: s.URL + "/gallery/question-creation", Theme: "dark", Lang: "fr"})
 	p.Do(key(kb.Escape))
@@ -106,6 +105,7 @@ func TestQuestionDialogOfCreationAsksBeforeItCloses(t *testing.T) {
 // The countdown goes on from the server's clock and ends the question; a button
 // that waits is given back at its time.
 func TestCountdown(t *testing.T) {
+	t.Parallel()
 	s := gallery(t)
 	p := webtest.Start(t).Open(t, webtest.Look{URL: s.URL + "/gallery/question-short", Theme: "light", Lang: "fr"})
 	expect(t, p, `document.querySelector("[data-enabled-at]").disabled`)
@@ -118,6 +118,7 @@ func TestCountdown(t *testing.T) {
 
 // Lists are walked from the keyboard, and letters do what a row offers.
 func TestKeyboard(t *testing.T) {
+	t.Parallel()
 	s := gallery(t)
 	p := webtest.Start(t).Open(t, webtest.Look{URL: s.URL + "/gallery/operations", Theme: "light", Lang: "fr"})
 	p.Do(key(kb.ArrowDown))
@@ -147,6 +148,7 @@ func TestKeyboard(t *testing.T) {
 
 // Single letters can be switched off; the arrows stay.
 func TestLettersCanBeSwitchedOff(t *testing.T) {
+	t.Parallel()
 	s := gallery(t)
 	p := webtest.Start(t).Open(t, webtest.Look{URL: s.URL + "/gallery/operations", Theme: "light", Lang: "fr"})
 	p.Do(key("?"), chromedp.Click(chromedp.CSS("[data-letters]")), key(kb.Escape))
@@ -161,6 +163,7 @@ func TestLettersCanBeSwitchedOff(t *testing.T) {
 
 // The theme turns at once and is remembered.
 func TestThemeSwitch(t *testing.T) {
+	t.Parallel()
 	s := gallery(t)
 	p := webtest.Start(t).Open(t, webtest.Look{URL: s.URL + "/gallery/overview", Theme: "light", Lang: "fr"})
 	paper := `getComputedStyle(document.body.parentElement).backgroundColor`
@@ -180,6 +183,7 @@ func TestThemeSwitch(t *testing.T) {
 
 // The language changes and comes back to the same page.
 func TestLanguageSwitch(t *testing.T) {
+	t.Parallel()
 	s := gallery(t)
 	p := webtest.Start(t).Open(t, webtest.Look{URL: s.URL + "/gallery/accesses?a=1", Theme: "light", Lang: "fr"})
 	if _, err := chromedp.RunResponse(p.Ctx, chromedp.Click(chromedp.CSS(".bar button[name=lang]"))); err != nil {
@@ -193,6 +197,7 @@ func TestLanguageSwitch(t *testing.T) {
 
 // A secret is masked until it is shown, and copies without being shown.
 func TestSecret(t *testing.T) {
+	t.Parallel()
 	s := gallery(t)
 	p := webtest.Start(t).Open(t, webtest.Look{URL: s.URL + "/gallery/token", Theme: "light", Lang: "fr"})
 	expect(t, p, `document.querySelector("#jwt-value").type === "password"`)
@@ -215,6 +220,7 @@ func TestSecret(t *testing.T) {
 // The menu opens, closes on Escape and gives the focus back; a toast goes away
 // when told to.
 func TestMenuAndToast(t *testing.T) {
+	t.Parallel()
 	s := gallery(t)
 	for _, width := range []int64{360, 1440} {
 		p := webtest.Start(t).Open(t, webtest.Look{URL: s.URL + "/gallery/operations", Width: width, Theme: "light", Lang: "fr"})
@@ -235,6 +241,7 @@ func TestMenuAndToast(t *testing.T) {
 
 // Enough room to hit: 24 px with a mouse, 44 px with a finger.
 func TestTargets(t *testing.T) {
+	t.Parallel()
 	s := gallery(t)
 	b := webtest.Start(t)
 	for _, name := range []string{"overview", "accesses", "operations", "requests", "token", "settings", "question", "sign-in"} {
@@ -254,6 +261,7 @@ func TestTargets(t *testing.T) {
 // htmx runs under our policy: it swaps what the server answers, an error says so
 // without landing in the page, and the stream extension is there.
 func TestHtmx(t *testing.T) {
+	t.Parallel()
 	s := gallery(t)
 	p := webtest.Start(t).Open(t, webtest.Look{URL: s.URL + "/gallery/question", Theme: "light", Lang: "fr"})
 	expect(t, p, `window.htmx.version === "4.0.1"`)
@@ -267,4 +275,21 @@ func TestHtmx(t *testing.T) {
 	wait(t, p, `document.querySelector("#toasts .trouble") !== null`)
 	expect(t, p, `document.querySelector("#main .question") !== null`)
 	shoot(t, p, "trouble")
+}
+
+// The stream of the frame hurries what follows work, and the work is drawn again
+// in place.
+func TestStreamHurries(t *testing.T) {
+	t.Parallel()
+	changes := make(chan struct{}, 1)
+	s := changing(t, changes)
+	p := webtest.Start(t).Open(t, webtest.Look{URL: s.URL + "/gallery/accesses-live", Theme: "light", Lang: "fr"})
+	webtest.Eval[bool](p, `document.body.addEventListener("changed", () => { window.heard = true }), true`)
+	expect(t, p, `window.heard !== true`)
+	changes <- struct{}{}
+	wait(t, p, `window.heard === true`)
+	wait(t, p, `document.querySelector("#progress-4").textContent.includes("Enregistrement")`)
+	for _, problem := range p.Problems() {
+		t.Error("console: ", problem)
+	}
 }

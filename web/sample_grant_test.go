@@ -145,6 +145,7 @@ func token(ctx context.Context) view.Token {
 		Scopes: []string{"cnaf_quotient_familial", "cnaf_allocataires", "dgfip_annee_impot"},
 		Secret: &view.Secret{ID: "jwt", Label: view.Say(ctx, "token.secret"), Value: "eyJhbGciOiJFZERTQSIsImtpZCI6IjEifQ.eyJqdGkiOiIwMTlhN2MzZSJ9.c2lnbmF0dXJl"},
 		Actions: []view.Action{
+			{Label: view.Say(ctx, "token.hand_over"), URL: "/tokens/5/hand-over", Post: true},
 			{Label: view.Say(ctx, "token.prolong"), URL: "/tokens/5/prolong", Post: true},
 			{
 				Label: view.Say(ctx, "token.block"), URL: "/tokens/5/block", Tone: view.Danger,

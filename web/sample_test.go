@@ -48,6 +48,10 @@ func pages(ctx context.Context) map[string]templ.Component {
 	app.Method, app.Resendable, app.StatusURL, app.Prompt = view.AskApp, false, "", "Ouvrez Ma Banque et confirmez la connexion depuis « Guichet »."
 	opening := frame(nil)
 	opening.Question = withCreation(question(ctx, ""))
+	live := frame(waits)
+	live.Events = "/events"
+	following := accesses(ctx)
+	following.Lines[3].Progress.StatusURL = "/accesses/4/progress"
 	short := question(ctx, "")
 	short.Deadline, short.ResendAt = in(3*time.Second), in(time.Second)
 	wrongSignIn := view.SignIn{Address: "camille.mercier@valmont.example", Error: view.Say(ctx, "signin.refused"), OIDC: &view.Link{Text: view.Say(ctx, "signin.with", "Name", "ProConnect"), URL: "/oidc"}}
@@ -58,6 +62,7 @@ func pages(ctx context.Context) map[string]templ.Component {
 		"overview":          view.OverviewPage(frame(waits), overview(ctx)),
 		"overview-calm":     view.OverviewPage(frame(nil), calm),
 		"accesses":          view.AccessesPage(frame(waits), accesses(ctx)),
+		"accesses-live":     view.AccessesPage(live, following),
 		"accesses-empty":    view.AccessesPage(frame(nil), view.AccessList{}),
 		"first-access":      view.NewAccessPage(frame(nil), first),
 		"new-access":        view.NewAccessPage(frame(waits), choose),
@@ -71,6 +76,7 @@ func pages(ctx context.Context) map[string]templ.Component {
 		"question-short":    view.QuestionPage(*short),
 		"accounts":          view.AccountsPage(frame(waits), accounts()),
 		"operations":        view.OperationsPage(toasted, operations(ctx)),
+		"operations-empty":  view.OperationsPage(frame(waits), view.OperationList{Chips: operations(ctx).Chips, Empty: view.Empty{Says: view.Say(ctx, "operation.empty")}}),
 		"requests":          view.RequestsPage(frame(waits), requests()),
 		"request":           view.RequestPage(frame(nil), request(ctx)),
 		"request-valid":     view.RequestPage(frame(nil), validRequest(ctx)),
@@ -123,6 +129,11 @@ func accesses(ctx context.Context) view.AccessList {
 		},
 		{
 			ID: "4", Institution: "Banque Postiche", Label: "Association", State: view.AccessRunning, Progress: &view.Progress{Phase: "fetching", Done: 3, Total: 5},
+		},
+		{
+			ID: "7", Institution: "Banque du Détour", Label: "Courant", State: view.AccessUnfinished, Outcome: "challenge_expired",
+			More: []view.Action{{Label: view.Say(ctx, "access.discard"), URL: "/accesses/7/discard", Post: true, Tone: view.Quiet}},
+			Main: &view.Action{Label: view.Say(ctx, "access.resume"), URL: "/accesses/7/resume", Post: true},
 		},
 		{
 			ID: "5", Institution: "Caisse Demo", Label: "Personnel", State: view.AccessFresh, LastSuccess: ago(2 * time.Hour), NextPoll: in(18 * time.Hour),

@@ -39,7 +39,7 @@ func body(t *testing.T, res *http.Response) string {
 }
 
 func TestHeaders(t *testing.T) {
-	res := serve(t, httptest.NewRequest("GET", "/nowhere", nil), web.NotFound)
+	res := serve(t, httptest.NewRequest(http.MethodGet, "/nowhere", nil), web.NotFound)
 	h := res.Header
 	policy := h.Get("Content-Security-Policy")
 	for _, want := range []string{"default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'"} {
@@ -74,7 +74,7 @@ func TestRenderIsWholeOrNothing(t *testing.T) {
 		}
 		return errors.New("password=hunter2")
 	})
-	res := serve(t, httptest.NewRequest("GET", "/", nil), func(w http.ResponseWriter, r *http.Request) { web.Render(w, r, http.StatusOK, broken) })
+	res := serve(t, httptest.NewRequest(http.MethodGet, "/", nil), func(w http.ResponseWriter, r *http.Request) { web.Render(w, r, http.StatusOK, broken) })
 	text := body(t, res)
 	if res.StatusCode != http.StatusInternalServerError || strings.Contains(text, "half a page") || strings.Contains(text, "hunter2") {
 		t.Errorf("%d %s", res.StatusCode, text)
@@ -89,7 +89,7 @@ func TestFailTellsEachKind(t *testing.T) {
 		guichet.Invalid: 422, guichet.Unauthorized: 401, guichet.Forbidden: 403, guichet.NotFound: 404, guichet.Conflict: 409,
 		guichet.Gone: 410, guichet.TooMany: 429, guichet.Unavailable: 503, guichet.Internal: 500,
 	} {
-		r := httptest.NewRequest("GET", "/", nil)
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.Header.Set("Accept-Language", "en")
 		res := serve(t, r, func(w http.ResponseWriter, r *http.Request) {
 			web.Fail(w, r, &guichet.Error{Kind: kind, Code: "some_code", Reason: "r", Cause: errors.New("hunter2")})
@@ -103,12 +103,12 @@ func TestFailTellsEachKind(t *testing.T) {
 
 // A part of a page gets a toast: a whole error page would land inside the page.
 func TestFailAnswersAPartWithAPart(t *testing.T) {
-	r := httptest.NewRequest("GET", "/", nil)
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.Header.Set("HX-Request", "true")
 	frame := &view.Frame{Windows: view.Windows{Bank: true}}
 	res := serve(t, r, func(w http.ResponseWriter, r *http.Request) { web.FailIn(w, r, frame, errors.New("x")) })
 	text := body(t, res)
-	if res.StatusCode != 500 || res.Header.Get("HX-Reswap") != "none" || strings.Contains(text, "<html") || !strings.Contains(text, `hx-target="#toasts"`) {
+	if res.StatusCode != http.StatusInternalServerError || res.Header.Get("HX-Reswap") != "none" || strings.Contains(text, "<html") || !strings.Contains(text, `hx-target="#toasts"`) {
 		t.Errorf("%d %v %s", res.StatusCode, res.Header, text)
 	}
 }
@@ -124,7 +124,7 @@ func TestViewers(t *testing.T) {
 		{"lang=fr; theme=dark", "en", "fr", view.Dark},
 		{"lang=xx; theme=\"><script>", "en", "en", view.Auto},
 	} {
-		r := httptest.NewRequest("GET", "/a?b=c", nil)
+		r := httptest.NewRequest(http.MethodGet, "/a?b=c", nil)
 		r.Header.Set("Cookie", c.cookies)
 		r.Header.Set("Accept-Language", c.accept)
 		serve(t, r, func(_ http.ResponseWriter, r *http.Request) {
@@ -138,7 +138,7 @@ func TestViewers(t *testing.T) {
 
 func TestPreferences(t *testing.T) {
 	post := func(cookies string, form url.Values) *http.Response {
-		r := httptest.NewRequest("POST", view.PathPreferences, strings.NewReader(form.Encode()))
+		r := httptest.NewRequest(http.MethodPost, view.PathPreferences, strings.NewReader(form.Encode()))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.Header.Set("Cookie", cookies)
 		return serve(t, r, web.Preferences)
@@ -154,7 +154,7 @@ func TestPreferences(t *testing.T) {
 		return all
 	}
 	res := post("", url.Values{"lang": {"en"}, "back": {"/accesses?x=1"}})
-	if got := set(res); got["lang"] != "en" || len(got) != 1 || res.StatusCode != 303 || res.Header.Get("Location") != "/accesses?x=1" {
+	if got := set(res); got["lang"] != "en" || len(got) != 1 || res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "/accesses?x=1" {
 		t.Errorf("%v %v", got, res.Header)
 	}
 	for before, after := range map[string]string{"": "light", "theme=light": "dark", "theme=dark": "auto"} {
@@ -165,7 +165,7 @@ func TestPreferences(t *testing.T) {
 	if got := set(post("", url.Values{"lang": {"de"}, "theme": {"purple"}})); got["lang"] != "" || got["theme"] != "auto" {
 		t.Errorf("strange choices give %v", got)
 	}
-	if res := post("", url.Values{"lang": {strings.Repeat("x", 10<<10)}}); res.StatusCode != 422 {
+	if res := post("", url.Values{"lang": {strings.Repeat("x", 10<<10)}}); res.StatusCode != http.StatusUnprocessableEntity {
 		t.Errorf("a long form gives %d", res.StatusCode)
 	}
 }

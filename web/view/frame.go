@@ -133,6 +133,15 @@ func (f Frame) searchPath(p Place) (path, key string) {
 // style element for its indicator, which we do not use.
 const htmxConfig = `{"includeIndicatorCSS":false}`
 
+// pollTrigger is when a part that follows work asks how it stands: every few
+// seconds, and at once when the stream of the frame says that something changed.
+// The stream only hurries; a page that cannot have one still goes on.
+const pollTrigger = "every 3s, " + ChangedEvent + " from:body"
+
+// ChangedEvent is the name of the event that the stream of [Frame.Events] sends,
+// without data, when the reader's accesses or questions changed.
+const ChangedEvent = "changed"
+
 // pageTitle is the title of the window: the page, then the product.
 func pageTitle(title string) string {
 	if title == "" {

@@ -1,7 +1,5 @@
 package view
 
-import "net/url"
-
 // Where the pages are. The handlers are mounted on the same words.
 const (
 	PathHome        = "/"
@@ -22,8 +20,3 @@ const (
 	PathAPITokens   = "/settings/tokens"
 	PathLicences    = "licences.txt" // an asset
 )
-
-// withQuery adds one parameter to an address of ours.
-func withQuery(path, name, value string) string {
-	return path + "?" + url.Values{name: {value}}.Encode()
-}

@@ -97,9 +97,11 @@ type Look struct {
 
 // A Page is one page open in a tab of its own, with cookies of its own.
 type Page struct {
-	Ctx context.Context // for chromedp.Do and chromedp.Run
-	t   testing.TB
-	axe string
+	Ctx    context.Context // for chromedp.Do and chromedp.Run
+	t      testing.TB
+	axe    string
+	width  int64
+	cancel context.CancelFunc
 
 	mu       sync.Mutex
 	problems []string
@@ -112,11 +114,11 @@ type Page struct {
 // looks at one page are the same.
 func (b *Browser) Open(t testing.TB, look Look) *Page {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
+	ctx, cancelTab := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
+	t.Cleanup(cancelTab)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	t.Cleanup(cancel)
-	ctx, cancel = context.WithTimeout(ctx, patience)
-	t.Cleanup(cancel)
-	p := &Page{Ctx: ctx, t: t, axe: b.axe, seen: map[string]bool{}}
+	p := &Page{Ctx: ctx, t: t, axe: b.axe, cancel: cancelTab, seen: map[string]bool{}}
 	p.wake = sync.NewCond(&p.mu)
 	if look.Width == 0 {
 		look.Width, look.Height = 1440, 900
@@ -124,6 +126,7 @@ func (b *Browser) Open(t testing.TB, look Look) *Page {
 	if look.Height == 0 {
 		look.Height = 900
 	}
+	p.width = look.Width
 	p.listen()
 	touch := look.Width < 640
 	size := []chromedp.EmulateViewportOption{}
@@ -150,6 +153,9 @@ func (b *Browser) Open(t testing.TB, look Look) *Page {
 	p.Settle()
 	return p
 }
+
+// Close closes the tab before its test ends.
+func (p *Page) Close() { p.cancel() }
 
 // Do runs steps and fails the test when one cannot be done.
 func (p *Page) Do(steps ...chromedp.Action[chromedp.Void]) {
@@ -231,34 +237,53 @@ func (v Violation) String() string {
 	return fmt.Sprintf("%s: %s\n\t%s", v.Rule, v.Help, strings.Join(v.Nodes, "\n\t"))
 }
 
-// Axe runs axe-core with the rules of WCAG 2.2 A and AA and its best practices.
-func (p *Page) Axe() []Violation {
+// Axe runs axe-core: the given rules, or else all of WCAG 2.2 A and AA and its
+// best practices.
+func (p *Page) Axe(rules ...string) []Violation {
 	p.t.Helper()
-	text := Eval[string](p, p.axe+`;
-		axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"], resultTypes: ["violations"]})
-			.then(found => JSON.stringify(found.violations.map(v => ({
-				Rule: v.id, Help: v.help,
-				Nodes: v.nodes.map(n => n.html.slice(0, 160) + "  " + (n.failureSummary ?? "").replace(/\s+/g, " "))
-			}))))`)
+	only, kind := []string{"wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"}, "tag"
+	if len(rules) > 0 {
+		only, kind = rules, "rule"
+	}
+	values, err := json.Marshal(only)
+	p.must(err, "axe")
+	if !Eval[bool](p, `"axe" in window`) {
+		Eval[bool](p, p.axe+";true")
+	}
+	text := Eval[string](p, fmt.Sprintf(`axe.run(document, {runOnly: {type: %q, values: %s}, resultTypes: ["violations"]})
+		.then(found => JSON.stringify(found.violations.map(v => ({
+			Rule: v.id, Help: v.help,
+			Nodes: v.nodes.map(n => n.html.slice(0, 160) + "  " + (n.failureSummary ?? "").replace(/\s+/g, " "))
+		}))))`, kind, values))
 	var found []Violation
 	p.must(json.Unmarshal([]byte(text), &found), "axe")
 	return found
+}
+
+// Turn gives the page the other theme in place, as its own switch does.
+func (p *Page) Turn(theme string) {
+	p.t.Helper()
+	Eval[bool](p, fmt.Sprintf(`document.documentElement.dataset.theme = %q, true`, theme))
+	p.Settle()
 }
 
 // Overflow lists the elements that stick out of the window sideways; none when
 // the page fits.
 func (p *Page) Overflow() []string {
 	p.t.Helper()
-	text := Eval[string](p, `(() => {
-		const room = document.documentElement.clientWidth;
-		if (document.documentElement.scrollWidth <= room) return "[]";
+	text := Eval[string](p, fmt.Sprintf(`(() => {
+		const room = Math.min(document.documentElement.clientWidth, %d);
+		const wide = document.documentElement.scrollWidth;
+		if (wide <= room) return "[]";
 		const fixed = e => e !== null && (getComputedStyle(e).position === "fixed" || fixed(e.parentElement));
 		const out = [...document.body.querySelectorAll("*")].filter(e => {
 			const box = e.getBoundingClientRect();
 			return box.right > room + 1 && box.width > 0 && !fixed(e);
 		});
+		// Text that never breaks sticks out of a box that does not.
+		if (out.length === 0) return JSON.stringify(["some text: the page is " + wide + " wide"]);
 		return JSON.stringify(out.slice(0, 8).map(e => e.outerHTML.slice(0, 120)));
-	})()`)
+	})()`, p.width))
 	var out []string
 	p.must(json.Unmarshal([]byte(text), &out), "overflow")
 	return out
