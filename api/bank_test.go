@@ -213,7 +213,7 @@ func TestBankIsPersonal(t *testing.T) {
 func TestEvents(t *testing.T) {
 	t.Parallel()
 	c := newCounter(t, storetest.New(t, store.SQLite))
-	r, err := http.NewRequestWithContext(t.Context(), "GET", c.url+"/api/events", nil)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.url+"/api/events", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,7 +59,7 @@ func open(t *testing.T, db *storetest.DB) *window {
 	}
 	end := db.Clock.Now().Add(time.Hour)
 	server := &api.Server{
-		Clock: db.Clock.Clock(), Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Grant: desk,
+		Clock: db.Clock.Clock(), Log: slog.New(slog.DiscardHandler), Grant: desk,
 		Secrets: func(provider string, now time.Time) []keyring.Secret {
 			switch {
 			case provider == "api_particulier":

@@ -227,7 +227,7 @@ func TestAnswersOfTheServer(t *testing.T) {
 		p.answers(refuse(c.verb, c.code))
 		s, r := newSender(t, "smtp://"+p.address)
 		err := s.Handle(t.Context(), job, letterTo(t, "a@b.fr"))
-		if !errors.Is(err, c.want) || Permanent(err) != (c.want == ErrRefused) {
+		if !errors.Is(err, c.want) || Permanent(err) != errors.Is(c.want, ErrRefused) {
 			t.Errorf("%s %d: %v (permanent %v), want %v", c.verb, c.code, err, Permanent(err), c.want)
 		}
 		if len(r.noted) != 0 || len(p.got()) != 0 {
