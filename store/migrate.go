@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"embed"
 	"errors"
@@ -27,30 +28,51 @@ var ErrNewer = &guichet.Error{
 
 // overlay is the migrations of one engine: the shared ones, and its own for what
 // cannot be said in a portable way (triggers).
-type overlay []fs.FS
+type overlay struct {
+	engine Engine
+	layers []fs.FS
+}
 
 func migrationsOf(e Engine) (overlay, error) {
 	shared, err := fs.Sub(migrations, "migration")
 	if err != nil {
-		return nil, err
+		return overlay{}, err
 	}
 	own, err := fs.Sub(shared, string(e))
-	return overlay{own, shared}, err
+	return overlay{e, []fs.FS{own, shared}}, err
 }
 
 // Open finds the file in the first layer that has it.
 func (o overlay) Open(name string) (fs.File, error) {
-	for _, layer := range o {
-		if f, err := layer.Open(name); err == nil {
-			return f, nil
+	for _, layer := range o.layers {
+		text, err := fs.ReadFile(layer, name)
+		if err != nil {
+			continue
 		}
+		if o.engine == SQLite {
+			text = bytes.ReplaceAll(text, []byte("\n); -- keyed"), []byte("\n) WITHOUT ROWID;"))
+		}
+		info, err := fs.Stat(layer, name)
+		return &memoryFile{bytes.NewReader(text), info}, err
 	}
 	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 }
 
+// memoryFile is a migration as its engine reads it.
+type memoryFile struct {
+	*bytes.Reader
+	info fs.FileInfo
+}
+
+// Stat implements fs.File; its size is that of the shared text.
+func (f *memoryFile) Stat() (fs.FileInfo, error) { return f.info, nil }
+
+// Close implements fs.File.
+func (f *memoryFile) Close() error { return nil }
+
 // ReadDir lists the files of all layers.
 func (o overlay) ReadDir(name string) (all []fs.DirEntry, err error) {
-	for _, layer := range o {
+	for _, layer := range o.layers {
 		entries, err := fs.ReadDir(layer, name)
 		if err != nil {
 			return nil, err

@@ -14,7 +14,6 @@ import (
 	"guichet/grant"
 	"guichet/people"
 	"guichet/web/asset"
-	"guichet/web/locale"
 	"guichet/web/view"
 )
 
@@ -169,12 +168,4 @@ func (s *Server) nowhere(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	NotFound(w, r)
-}
-
-// lang is the language of the page, for what is written later, in a mail.
-func (v visit) lang() string {
-	if view.ViewerFrom(v.r.Context()).Words.Lang() == locale.English {
-		return "en"
-	}
-	return "fr"
 }

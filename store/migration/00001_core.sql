@@ -1,11 +1,13 @@
 -- +goose Up
 -- Portable text: it runs unchanged on SQLite and PostgreSQL. Ids are UUIDs as
--- text, instants are microseconds since 1970 (0: never), lists are JSON.
+-- text, instants are microseconds since 1970 (0: never), lists are JSON. A table
+-- marked "keyed" has small rows and is found by its key: on SQLite it is stored
+-- in the tree of that key (WITHOUT ROWID) rather than in two.
 
 CREATE TABLE settings (
     name  TEXT PRIMARY KEY,
     value BYTEA NOT NULL
-);
+); -- keyed
 
 -- jobs: durable work. A finished job is removed; a dead one waits for a person.
 CREATE TABLE jobs (
@@ -21,7 +23,7 @@ CREATE TABLE jobs (
     lease_until  BIGINT NOT NULL,
     last_error   TEXT NOT NULL,
     created_at   BIGINT NOT NULL
-);
+); -- keyed
 CREATE UNIQUE INDEX jobs_key ON jobs (kind, job_key) WHERE job_key <> '' AND state <> 'dead';
 CREATE INDEX jobs_due ON jobs (run_at) WHERE state = 'ready';
 CREATE INDEX jobs_lease ON jobs (lease_until) WHERE state = 'running';
@@ -32,7 +34,7 @@ CREATE TABLE job_slots (
     slot    TEXT NOT NULL,
     made_at BIGINT NOT NULL,
     PRIMARY KEY (kind, slot)
-);
+); -- keyed
 
 CREATE TABLE alerts (
     id              TEXT PRIMARY KEY,
@@ -43,7 +45,7 @@ CREATE TABLE alerts (
     opened_at       BIGINT NOT NULL,
     acknowledged_at BIGINT NOT NULL,
     acknowledged_by TEXT NOT NULL
-);
+); -- keyed
 CREATE UNIQUE INDEX alerts_once ON alerts (once) WHERE once <> '';
 CREATE INDEX alerts_open ON alerts (subject, opened_at) WHERE acknowledged_at = 0;
 
@@ -57,7 +59,7 @@ CREATE TABLE audit_entries (
     deed       TEXT NOT NULL,
     subject    TEXT NOT NULL,
     detail     TEXT NOT NULL
-);
+); -- keyed
 CREATE INDEX audit_entries_subject ON audit_entries (subject, id);
 
 -- signing_keys: the private half is sealed by the keyring.
@@ -76,4 +78,4 @@ CREATE TABLE signing_keys (
 CREATE TABLE letters_sent (
     message_id TEXT PRIMARY KEY,
     sent_at    BIGINT NOT NULL
-);
+); -- keyed

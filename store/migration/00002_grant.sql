@@ -50,7 +50,7 @@ CREATE TABLE tokens (
     block_reason  TEXT NOT NULL,
     reminders     TEXT NOT NULL,
     version       BIGINT NOT NULL
-);
+); -- keyed
 CREATE UNIQUE INDEX tokens_index ON tokens (status_index);
 CREATE INDEX tokens_request ON tokens (request_id, issued_at);
 CREATE INDEX tokens_due ON tokens (block_at) WHERE block_at <> 0 AND blocked_at = 0;
@@ -77,7 +77,7 @@ CREATE TABLE chains (
     chain  TEXT PRIMARY KEY,
     length BIGINT NOT NULL,
     head   BYTEA NOT NULL
-);
+); -- keyed
 
 -- deliveries: the journal.
 CREATE TABLE deliveries (

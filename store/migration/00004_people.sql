@@ -39,12 +39,12 @@ CREATE TABLE sign_in_failures (
     key     TEXT PRIMARY KEY,
     number  BIGINT NOT NULL,
     last_at BIGINT NOT NULL
-);
+); -- keyed
 
 -- sessions: only a hash of what the browser holds.
 CREATE TABLE sessions (
     hash       BYTEA PRIMARY KEY,
     data       BYTEA NOT NULL,
     expires_at BIGINT NOT NULL
-);
+); -- keyed
 CREATE INDEX sessions_expiry ON sessions (expires_at);
