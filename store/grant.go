@@ -287,17 +287,17 @@ func (t *grantTx) WipeBodies(provider, externalID string) error {
 // words.
 func searchText(parts ...string) string {
 	words := strings.ToLower(strings.Join(strings.Fields(strings.Join(parts, " ")), " "))
-	ascii := true
-	for i := range len(words) {
-		ascii = ascii && words[i] < utf8.RuneSelf
-	}
-	if ascii {
-		return words
-	}
 	var b strings.Builder
-	for _, r := range norm.NFD.String(words) {
-		if !unicode.Is(unicode.Mn, r) {
-			b.WriteRune(r)
+	b.Grow(len(words))
+	for _, r := range words {
+		if r < utf8.RuneSelf {
+			b.WriteByte(byte(r))
+			continue
+		}
+		for _, part := range norm.NFD.String(string(r)) { // é is e and an accent
+			if !unicode.Is(unicode.Mn, part) {
+				b.WriteRune(part)
+			}
 		}
 	}
 	return b.String()
