@@ -222,14 +222,14 @@ func operations(ctx context.Context) view.OperationList {
 			{Label: view.Say(ctx, "operation.no_category"), Count: 14, URL: "/transactions?category=none"},
 		},
 		Months: []view.OperationMonth{
-			{Month: day(5, 1), In: euros(231040), Out: euros(-24680), Rows: []view.Operation{
+			{Month: day(5, 1), Sums: []view.MonthSum{{In: euros(231040), Out: euros(-24680)}}, Rows: []view.Operation{
 				pending,
 				row("2", 5, 4, "Espace Bio", "Courses", -6730, 231456),
 				row("3", 5, 4, "Boulangerie des Halles", "Courses", -550, 238186),
 				row("4", 5, 2, "Salaire Commune de Valmont", "Revenus", 231040, 238736),
 				row("5", 5, 1, "Loyer mai, Mme Le Goff, 14 rue des Tilleuls, virement permanent", "Logement", -9000, 7696),
 			}},
-			{Month: day(4, 1), In: euros(231040), Out: euros(-201890), Rows: []view.Operation{
+			{Month: day(4, 1), Sums: []view.MonthSum{{In: euros(231040), Out: euros(-201890)}}, Rows: []view.Operation{
 				doubtful,
 				row("7", 4, 28, "Café du Port", "Sorties", -240, 17856),
 				row("8", 4, 25, "Électricité de l’Ouest", "Logement", -7214, 18096),
@@ -241,7 +241,7 @@ func operations(ctx context.Context) view.OperationList {
 				row("14", 4, 9, "Marché", "Courses", -4250, 80836),
 			}},
 		},
-		Balance: true,
+		Balance: true, Categories: true,
 		Pager:   view.Pager{Older: "/transactions?before=14"},
 		Bulk:    []view.Action{{Label: view.Say(ctx, "keys.category"), URL: "/transactions/categorise"}},
 	}

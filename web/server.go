@@ -36,6 +36,8 @@ type Server struct {
 	Bank     *bank.Desk
 	Alerts   AlertBook
 	Sessions SessionBook
+	// Stopping, when closed, ends the streams, so that the server can stop.
+	Stopping <-chan struct{}
 
 	session *scs.SessionManager
 }
@@ -116,7 +118,10 @@ func (v visit) frame() view.Frame {
 		}
 	}
 	if f.Windows.Bank {
-		v.s.bankFrame(ctx, v.by(), &f)
+		v.bankFrame(&f)
+	}
+	if v.partial() {
+		return f // the sentence is for the next page, not for a piece of this one
 	}
 	if text := v.s.session.PopString(ctx, "toast"); text != "" {
 		f.Toasts = append(f.Toasts, view.Toast{Text: text})
@@ -124,9 +129,26 @@ func (v visit) frame() view.Frame {
 	return f
 }
 
-// page serves people who are signed in; others are asked who they are and come
-// back here.
+// partial tells whether a piece of a page is asked for, to be put into the one
+// that is shown.
+func (v visit) partial() bool { return v.r.Header.Get("HX-Request") == "true" }
+
+// page serves a page to people who are signed in. Opening one puts right what
+// they left behind at banks.
 func (s *Server) page(h func(visit) error) http.Handler {
+	return s.part(func(v visit) error {
+		if s.Windows.Bank && v.r.Method == http.MethodGet && !v.partial() {
+			if err := s.bankArrive(v); err != nil {
+				return err
+			}
+		}
+		return h(v)
+	})
+}
+
+// part serves people who are signed in with what is not a page: pieces of one,
+// pictures, streams. Others are asked who they are and come back here.
+func (s *Server) part(h func(visit) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		me, ok := PersonOf(r.Context())
 		if !ok {

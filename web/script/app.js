@@ -6,5 +6,6 @@ import "./countdown.js";
 import "./copy.js";
 import "./dialog.js";
 import "./keyboard.js";
+import "./live.js";
 import "./theme.js";
 import "./toast.js";

@@ -4,9 +4,22 @@
 // A dialog that the page came with is shown over it. It may hold a question of
 // the bank, so it comes before anything else.
 function showModals() {
-  for (const dialog of document.querySelectorAll("dialog[data-modal]:not([open])")) {
-    if (!dialog.hasAttribute("data-closed")) dialog.showModal();
+  for (const dialog of document.querySelectorAll("dialog[data-modal]:not(:modal, [data-closed])")) {
+    dialog.removeAttribute("open"); // as it is written, for browsers without script
+    dialog.showModal();
+    remember(dialog, dialog.dataset.value);
   }
+}
+
+// What is asked over the page is in its address, so that a reload, or another
+// browser, asks it again.
+function remember(dialog, value) {
+  const parameter = dialog.dataset.parameter;
+  if (!parameter) return;
+  const url = new URL(location.href);
+  if (value) url.searchParams.set(parameter, value);
+  else url.searchParams.delete(parameter);
+  history.replaceState(history.state, "", url);
 }
 
 document.addEventListener("click", (event) => {
@@ -40,12 +53,9 @@ document.addEventListener(
 document.addEventListener(
   "close",
   (event) => {
-    const parameter = event.target.dataset?.parameter;
-    if (!parameter) return;
+    if (!event.target.dataset?.parameter) return;
     event.target.setAttribute("data-closed", "");
-    const url = new URL(location.href);
-    url.searchParams.delete(parameter);
-    history.replaceState(history.state, "", url);
+    remember(event.target, "");
   },
   true,
 );

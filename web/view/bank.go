@@ -10,6 +10,7 @@ import (
 // one button.
 type AccessLine struct {
 	ID          string
+	URL         string // of its page; empty when there is none
 	Institution string
 	Label       string
 	State       State
@@ -18,8 +19,12 @@ type AccessLine struct {
 	LastSuccess time.Time
 	NextPoll    time.Time
 	RetryAt     time.Time
+	// TrustedUntil is when the bank is expected to ask again; told while nothing
+	// more urgent is.
+	TrustedUntil time.Time
 	Deadline    time.Time // of the open question
 	Progress    *Progress
+	StatusURL   string  // gives the line again; asked while it progresses
 	Main        *Action // the one button
 	More        []Action
 }
@@ -40,6 +45,7 @@ type NewAccess struct {
 	KeepSecrets  bool   // the box is ticked
 	Error        string // kind of the outcome that ended the last try, one of [Outcomes]
 	BankSays     string
+	Problem      string // in words: what else keeps the access from being opened
 	First        bool // nothing exists yet: the page welcomes
 	Hidden       []Hidden
 }
@@ -71,8 +77,11 @@ func Methods() []QuestionMethod {
 }
 
 // A Question is what a bank asks before it answers, as a page or as a dialog.
+// While the bank has asked nothing yet it has no Method, and tells how far the
+// attempt is.
 type Question struct {
 	ID          string
+	Attempt     string
 	Institution string
 	Access      string // label
 	Method      QuestionMethod
@@ -85,7 +94,8 @@ type Question struct {
 	Resendable  bool
 	ResendAt    time.Time
 	Creation    bool // giving up deletes the access, and its page says so
-	Checking    bool // an answer is at the bank
+	Checking    bool // an answer is at the bank, or nothing was asked yet
+	Progress    *Progress
 	Expired     bool
 	Problem     string // with the last answer, one of [Problems]
 	TriesLeft   int    // told with a wrong answer
@@ -98,12 +108,29 @@ type Question struct {
 	Hidden      []Hidden
 }
 
-// typed tells whether there is something to type or choose.
-func (q Question) typed() bool { return q.Method != AskApp && q.Method != AskRedirect }
-
 // polls tells whether the page asks again by itself.
 func (q Question) polls() bool {
-	return q.StatusURL != "" && !q.Expired && (q.Checking || !q.typed())
+	return q.StatusURL != "" && !q.Expired && (q.Checking || q.Method == AskApp)
+}
+
+// title names the page and the dialog.
+func (q Question) title(ctx context.Context) string {
+	if q.Method == "" {
+		return Say(ctx, "question.connecting", "Institution", q.Institution)
+	}
+	return Say(ctx, "question.title", "Institution", q.Institution)
+}
+
+// doing is what goes on while there is nothing to do here.
+func (q Question) doing(ctx context.Context) string {
+	switch {
+	case q.Progress != nil:
+		return Say(ctx, "phase."+q.Progress.Phase)
+	case q.Checking:
+		return Say(ctx, "question.checking")
+	default:
+		return Say(ctx, "question.waiting_app")
+	}
 }
 
 // purpose ends the sentence: what the answer will make possible.
@@ -121,6 +148,8 @@ func (q Question) sentence(ctx context.Context) string {
 		medium = "unknown"
 	}
 	switch q.Method {
+	case "":
+		return Say(ctx, "question.connecting_says")
 	case AskCode:
 		if q.MediumLabel == "" {
 			return Say(ctx, "question.sent."+medium)
@@ -129,6 +158,22 @@ func (q Question) sentence(ctx context.Context) string {
 	default:
 		return Say(ctx, "question.method."+string(q.Method))
 	}
+}
+
+// An AccessDetail is the page of one access: how it stands, and what may be
+// changed of it.
+type AccessDetail struct {
+	Line        AccessLine
+	SaveURL     string
+	Label       Field
+	Credentials []Field // the whole form again: what is stored is never shown
+	Problem     string  // in words: why what was sent was not taken
+	Ask         bool    // the credentials are wanted for one refresh, and not kept
+	Lent        bool    // they are never kept
+	RefreshURL  string
+	Night       *Action // switches the nightly refresh
+	NightOff    bool
+	Delete      Action
 }
 
 // An AccountGroup is the accounts of one access.
@@ -147,6 +192,7 @@ type AccountLine struct {
 	Balance Money
 	AsOf    time.Time
 	Gap     *Money // between the bank's balance and the computed one, when they differ
+	Missing bool   // the bank does not list it any more
 	URL     string
 }
 
@@ -159,20 +205,41 @@ type AccountList struct {
 // OperationList is the list of operations of one account or of all.
 type OperationList struct {
 	Account string // empty: all accounts, and each row names its own
+	Head    *AccountHead
 	Chips   []Chip
 	Months  []OperationMonth
 	Pager   Pager
 	Balance bool // show the balance after each operation
-	Empty   Empty
-	Bulk    []Action // on the chosen rows
+	// Categories shows the category of each, and leads to another.
+	Categories bool
+	Empty      Empty
+	Bulk       []Action // on the chosen rows
 }
 
-// An OperationMonth is a month of the list with what it sums up to.
-type OperationMonth struct {
-	Month   time.Time // its first day
-	In, Out Money
-	Rows    []Operation
+// sumColumns is over how many columns the sums of a month stretch.
+func (p OperationList) sumColumns() string {
+	if p.Categories {
+		return "2"
+	}
+	return "1"
 }
+
+// An AccountHead is the account whose operations are listed, above them.
+type AccountHead struct {
+	Line    AccountLine
+	Actions []Action
+}
+
+// An OperationMonth is a month of the list with what it sums up to, one sum for
+// each currency.
+type OperationMonth struct {
+	Month time.Time // its first day
+	Sums  []MonthSum
+	Rows  []Operation
+}
+
+// A MonthSum is what came in and went out in one currency.
+type MonthSum struct{ In, Out Money }
 
 // An Operation is one row.
 type Operation struct {

@@ -130,16 +130,18 @@ func (f Frame) searchPath(p Place) (path, key string) {
 }
 
 // htmxConfig keeps htmx inside the content security policy: it would add a
-// style element for its indicator, which we do not use.
-const htmxConfig = `{"includeIndicatorCSS":false}`
+// style element for its indicator, which we do not use. A dialog that is open
+// stays so when the page around it is brought up to date.
+const htmxConfig = `{"includeIndicatorCSS":false,"morphIgnore":["data-htmx-powered","open"]}`
 
 // pollTrigger is when a part that follows work asks how it stands: every few
 // seconds, and at once when the stream of the frame says that something changed.
 // The stream only hurries; a page that cannot have one still goes on.
 const pollTrigger = "every 3s, " + ChangedEvent + " from:body"
 
-// ChangedEvent is the name of the event that the stream of [Frame.Events] sends,
-// without data, when the reader's accesses or questions changed.
+// ChangedEvent is the name of the event that the stream of [Frame.Events] sends
+// when an attempt of the reader moved. Its data is the id of the attempt, and
+// nothing of it.
 const ChangedEvent = "changed"
 
 // pageTitle is the title of the window: the page, then the product.

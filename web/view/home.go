@@ -9,6 +9,7 @@ type Overview struct {
 	Alerts   []Alert
 	News     []News
 	Stats    []Stat
+	Begin    *Empty // what to do first, when there is nothing yet
 }
 
 // waits counts what waits for a person.
@@ -17,6 +18,7 @@ func (o Overview) waits() int { return len(o.Accesses) + len(o.Alerts) }
 // A News is one line of what changed.
 type News struct {
 	At      time.Time
+	Civil   bool // At is a day, in UTC, without a time
 	Meaning Meaning
 	Says    string
 	Subject string

@@ -16,6 +16,8 @@ const (
 	PathPreferences = "/preferences"
 	PathNewAccess   = "/init/new-bank"
 	PathNewFields   = "/init/new-bank/enter-new-fields"
+	PathReturn      = "/init/new-bank/return" // where banks send people back to
+	PathEvents      = "/events"
 	PathPassword    = "/settings/password"
 	PathAPITokens   = "/settings/tokens"
 	PathLicences    = "licences.txt" // an asset

@@ -36,6 +36,7 @@ var (
 	AccessRetrying   = State{Warning, "access.state.retrying"}
 	AccessFailed     = State{Stopped, "access.state.failed"}
 	AccessOff        = State{Neutral, "access.state.off"}
+	AccessNotOpened  = State{Stopped, "access.state.not_opened"} // it is gone; only its form is left
 )
 
 // How a request stands.
@@ -70,7 +71,7 @@ var (
 func States() []State {
 	return []State{
 		AccessFresh, AccessRunning, AccessAsksCode, AccessAsksApp, AccessAsksSite, AccessAsks, AccessUnfinished,
-		AccessPaused, AccessPartial, AccessRetrying, AccessFailed, AccessOff,
+		AccessPaused, AccessPartial, AccessRetrying, AccessFailed, AccessOff, AccessNotOpened,
 		RequestDraft, RequestSubmitted, RequestChanges, RequestRefused, RequestValidated, RequestReopened,
 		RequestRevoked, RequestArchived, RequestPurged,
 		TokenActive, TokenExpiring, TokenBlockPlanned, TokenBlocked, TokenExpired,
