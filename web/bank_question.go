@@ -31,7 +31,7 @@ func (s *Server) newFields(v visit) error {
 	case asked.Attempt.ID != "" && !first:
 		return v.redirect(v.toQuestion(asked.Attempt.ID, false))
 	case asked.Attempt.ID != "":
-		v.show(http.StatusOK, func(view.Frame) component { return view.QuestionPage(v.ask(asked, "")) })
+		Render(v.w, v.r, http.StatusOK, view.QuestionPage(v.ask(asked, "")))
 		return nil
 	case !first:
 		return v.redirect(view.PathAccesses)
@@ -119,12 +119,11 @@ func (v visit) box(status int, c bank.Case, problem string) error {
 	if err != nil {
 		return err
 	}
-	v.show(status, func(f view.Frame) component {
-		if f.Question = nil; first {
-			return view.QuestionPage(q)
-		}
-		return view.FramedQuestion(f, q)
-	})
+	if first {
+		Render(v.w, v.r, status, view.QuestionPage(q))
+		return nil
+	}
+	v.show(status, func(f view.Frame) component { return view.FramedQuestion(f, q) })
 	return nil
 }
 

@@ -242,7 +242,7 @@ func operations(ctx context.Context) view.OperationList {
 			}},
 		},
 		Balance: true, Categories: true,
-		Pager:   view.Pager{Older: "/transactions?before=14"},
-		Bulk:    []view.Action{{Label: view.Say(ctx, "keys.category"), URL: "/transactions/categorise"}},
+		Pager: view.Pager{Older: "/transactions?before=14"},
+		Bulk:  []view.Action{{Label: view.Say(ctx, "keys.category"), URL: "/transactions/categorise"}},
 	}
 }

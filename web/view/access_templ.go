@@ -657,7 +657,7 @@ func NewAccessPage(f Frame, p NewAccess) templ.Component {
 				}
 				return nil
 			})
-			templ_7745c5c3_Err = bare(Say(ctx, "access.first_title")).Render(templ.WithChildren(ctx, templ_7745c5c3_Var29), templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = bareSaying(Say(ctx, "access.first_title"), f.Toasts).Render(templ.WithChildren(ctx, templ_7745c5c3_Var29), templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -22,11 +22,11 @@ type AccessLine struct {
 	// TrustedUntil is when the bank is expected to ask again; told while nothing
 	// more urgent is.
 	TrustedUntil time.Time
-	Deadline    time.Time // of the open question
-	Progress    *Progress
-	StatusURL   string  // gives the line again; asked while it progresses
-	Main        *Action // the one button
-	More        []Action
+	Deadline     time.Time // of the open question
+	Progress     *Progress
+	StatusURL    string  // gives the line again; asked while it progresses
+	Main         *Action // the one button
+	More         []Action
 }
 
 // AccessList is the page of all accesses.
@@ -46,7 +46,7 @@ type NewAccess struct {
 	Error        string // kind of the outcome that ended the last try, one of [Outcomes]
 	BankSays     string
 	Problem      string // in words: what else keeps the access from being opened
-	First        bool // nothing exists yet: the page welcomes
+	First        bool   // nothing exists yet: the page welcomes
 	Hidden       []Hidden
 }
 
