@@ -143,6 +143,10 @@ func (v visit) back() string {
 			from = current.RequestURI()
 		}
 	}
+	return backFrom(from)
+}
+
+func backFrom(from string) string {
 	if from == "" {
 		return ""
 	}

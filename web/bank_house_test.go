@@ -53,6 +53,8 @@ type process struct {
 	logs   *logBook
 	die    context.CancelFunc
 	dead   *sync.WaitGroup
+	// stopping, when closed, ends the streams.
+	stopping chan struct{}
 }
 
 func newHouse(t *testing.T, db *storetest.DB) *house {
@@ -96,18 +98,20 @@ func (h *house) start(s *store.Store, discard bool) *process {
 		}},
 	}
 	p.dead.Go(func() { runner.Run(ctx) })
-	stopping := make(chan struct{})
+	p.stopping = make(chan struct{})
 	p.web = httptest.NewUnstartedServer(nil)
 	pages := &web.Server{
 		Clock: clock, Log: log, URL: "http://" + p.web.Listener.Addr().String(), Zone: time.UTC, Windows: view.Windows{Bank: true},
-		People: p.people, Bank: p.desk, Alerts: s.Alerts(), Sessions: s.Sessions(), Stopping: stopping,
+		People: p.people, Bank: p.desk, Alerts: s.Alerts(), Sessions: s.Sessions(), Stopping: p.stopping,
 	}
 	if p.web.Config.Handler, err = pages.Handler(nil); err != nil {
 		h.t.Fatal(err)
 	}
 	p.web.Start()
 	h.t.Cleanup(func() {
-		close(stopping)
+		if p.stopping != nil {
+			close(p.stopping)
+		}
 		p.web.Close()
 		p.die()
 		p.dead.Wait()
@@ -257,8 +261,10 @@ func (v *visitor) post(address string, pairs ...string) *seen {
 
 func (v *visitor) send(method, address string, form url.Values) *seen {
 	v.t.Helper()
-	// The address of the server changes when it dies; what pages say does not.
-	r, err := http.NewRequestWithContext(v.t.Context(), method, v.web.URL+address, strings.NewReader(form.Encode()))
+	if !strings.HasPrefix(address, "http") {
+		address = v.web.URL + address // which is another one once a server has died
+	}
+	r, err := http.NewRequestWithContext(v.t.Context(), method, address, strings.NewReader(form.Encode()))
 	if err != nil {
 		v.t.Fatal(err)
 	}

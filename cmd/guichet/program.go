@@ -115,7 +115,7 @@ func (p *program) api() *api.Server {
 
 // web is the people's face, with the JSON API below it: both know people by the
 // same sessions.
-func (p *program) web(json http.Handler) (http.Handler, error) {
+func (p *program) web(json http.Handler, stopping <-chan struct{}) (http.Handler, error) {
 	zone, err := time.LoadLocation("Europe/Paris")
 	if err != nil {
 		return nil, err
@@ -123,7 +123,7 @@ func (p *program) web(json http.Handler) (http.Handler, error) {
 	s := &web.Server{
 		Clock: p.clock, Log: p.log, URL: p.config.URL, Zone: zone,
 		Windows: view.Windows{Bank: p.config.Windows["bank"], Grant: p.config.Windows["grant"]},
-		People:  p.people, Grant: p.grant, Bank: p.bank, Alerts: p.store.Alerts(), Sessions: p.store.Sessions(),
+		People:  p.people, Grant: p.grant, Bank: p.bank, Alerts: p.store.Alerts(), Sessions: p.store.Sessions(), Stopping: stopping,
 	}
 	return s.Handler(json)
 }

@@ -90,7 +90,7 @@ func (p *program) handler(ctx context.Context) (http.Handler, error) {
 	mux := http.NewServeMux()
 	p.api().Routes(mux)
 	p.health(mux)
-	pages, err := p.web(p.json(ctx.Done()))
+	pages, err := p.web(p.json(ctx.Done()), ctx.Done())
 	if err != nil {
 		return nil, err
 	}

@@ -24,8 +24,10 @@ function remember(dialog, value) {
 
 document.addEventListener("click", (event) => {
   const opener = event.target.closest("[data-opens]");
+  const closer = event.target.closest("[data-closes]");
+  if (opener || closer) event.preventDefault(); // the command of the button, for browsers without script
   if (opener) document.querySelector(opener.dataset.opens)?.showModal();
-  if (event.target.closest("[data-closes]")) event.target.closest("dialog")?.close();
+  if (closer) closer.closest("dialog")?.close();
   for (const menu of document.querySelectorAll("details.menu[open]")) {
     if (opener || !menu.contains(event.target)) menu.open = false;
   }
