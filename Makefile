@@ -56,7 +56,7 @@ fmt: tools ## format all Go and templ files
 
 .PHONY: lint
 lint: tools ## run the linters
-	.bin/golangci-lint run ./...
+	.bin/golangci-lint run --allow-serial-runners ./...
 
 .PHONY: generate
 generate: tools ## write the generated files anew: queries (sqlc), pages (templ), scripts and styles (esbuild)
