@@ -191,3 +191,6 @@ func (s *Server) nowhere(w http.ResponseWriter, r *http.Request) {
 	}
 	NotFound(w, r)
 }
+
+// lang is the language of the page, for what is asked or written later.
+func (v visit) lang() string { return view.ViewerFrom(v.r.Context()).Words.Lang() }
