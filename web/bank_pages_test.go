@@ -258,7 +258,9 @@ func (p *seen) next() string {
 }
 
 // figures is a text without any space.
-func figures(s string) string { return strings.Join(strings.Fields(strings.ReplaceAll(s, "\u202f", "")), "") }
+func figures(s string) string {
+	return strings.Join(strings.Fields(strings.ReplaceAll(s, "\u202f", "")), "")
+}
 
 // The stream says which attempt moved, in time, and nothing of it; it ends when
 // the server stops.

@@ -56,8 +56,13 @@ func TestEveryStandingHasWords(t *testing.T) {
 		method bank.Method
 		want   view.State
 	}{
-		{bank.OTPSent, view.AccessAsksCode}, {bank.OTPDevice, view.AccessAsksCode}, {bank.Decoupled, view.AccessAsksApp},
-		{bank.Redirect, view.AccessAsksSite}, {bank.Pick, view.AccessAsks}, {bank.Other, view.AccessAsks}, {bank.Captcha, view.AccessAsks},
+		{bank.OTPSent, view.AccessAsksCode},
+		{bank.OTPDevice, view.AccessAsksCode},
+		{bank.Decoupled, view.AccessAsksApp},
+		{bank.Redirect, view.AccessAsksSite},
+		{bank.Pick, view.AccessAsks},
+		{bank.Other, view.AccessAsks},
+		{bank.Captcha, view.AccessAsks},
 	} {
 		got, _ := standing(bank.Case{Attempt: bank.Attempt{State: bank.AttemptWaiting}, Challenge: bank.Challenge{Question: bank.Question{Method: c.method}}})
 		if got != c.want {
