@@ -35,7 +35,7 @@ func TestScripts(t *testing.T) {
 				Dir: "testdata", RequireExplicitExec: true, RequireUniqueNames: true, TestWork: false,
 				Setup: func(env *testscript.Env) error { return setUp(t, env, engine) },
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
-					"serve": serve, "crash": crash, "capture": capture, "mails": mails,
+					"serve": serve, "crash": crash, "capture": capture, "mails": mails, "simbank": startBank,
 				},
 			})
 		})
