@@ -172,7 +172,7 @@ func question(ctx context.Context, problem string) *view.Question {
 	return &view.Question{
 		ID: "q1", Institution: "Banque des Tests", Access: "Compte joint", Method: view.AskCode,
 		Medium: "sms", MediumLabel: "06 •• •• •• 12",
-		Fields:   []view.Field{{Name: "code", Label: view.Say(ctx, "question.code"), Pattern: `\d{6}`, MaxLength: 6}},
+		Fields:   []view.Field{{Name: "code", Label: view.Say(ctx, "question.code"), Pattern: `\d{6}`, MaxLength: 6, Required: true}},
 		Deadline: in(4*time.Minute + 12*time.Second), Resendable: true, ResendAt: in(38 * time.Second),
 		Problem: problem, TriesLeft: 1,
 		AnswerURL: "/challenges/q1/answer", ResendURL: "/challenges/q1/resend", CancelURL: "/attempts/a1/cancel", RestartURL: "/accesses/1/refresh",
