@@ -44,6 +44,7 @@ func TestScripts(t *testing.T) {
 
 // session is what a script has beside its folder.
 type session struct {
+	t      testing.TB // whose log may be written from any goroutine
 	db     *storetest.DB
 	sink   *sink
 	server *exec.Cmd
@@ -59,7 +60,7 @@ func setUp(t *testing.T, env *testscript.Env, engine store.Engine) error {
 	if !ok {
 		inner = t
 	}
-	s := &session{db: storetest.New(inner, engine), sink: newSink(inner)}
+	s := &session{t: inner, db: storetest.New(inner, engine), sink: newSink(inner)}
 	env.Values[sessionKey{}] = s
 	address, admin, bank := freeAddress(inner), freeAddress(inner), freeAddress(inner)
 	for name, value := range map[string]string{
@@ -114,7 +115,7 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 		defer close(s.ended)
 		lines := bufio.NewScanner(log)
 		for lines.Scan() {
-			ts.Logf("serve: %s", lines.Text())
+			s.t.Logf("serve: %s", lines.Text())
 			if strings.Contains(lines.Text(), `"msg":"ready"`) {
 				ready <- true
 			}
