@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
@@ -29,16 +29,32 @@ func (v *visitor) look(b *webtest.Browser, address string, width int64, theme st
 	return b.Open(v.t, webtest.Look{URL: v.web.URL + address, Width: width, Height: height, Theme: theme, Lang: "fr", Cookies: cookies})
 }
 
+// until waits for something of a page, through as many other pages as come.
+func until(t *testing.T, p *webtest.Page, expression string) {
+	t.Helper()
+	var err error
+	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); {
+		if _, err = chromedp.Run(p.Ctx, chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(10*time.Second))); err == nil {
+			return
+		}
+		if p.Ctx.Err() != nil || strings.Contains(err.Error(), "waiting function failed") {
+			break
+		}
+	}
+	here, _ := chromedp.Run(p.Ctx, chromedp.Evaluate[string](`location.href + " " + document.body.innerText.slice(0, 600)`))
+	t.Fatalf("never true: %s (%v) at %s", expression, err, here)
+}
+
 // click waits for an element and clicks on it.
 func click(t *testing.T, p *webtest.Page, css string) {
 	t.Helper()
-	wait(t, p, `document.querySelector("`+css+`")?.checkVisibility() === true`)
+	until(t, p, `document.querySelector("`+css+`")?.checkVisibility() === true`)
 	p.Do(chromedp.Click(chromedp.CSS(css)))
 }
 
 func typeInto(t *testing.T, p *webtest.Page, css, text string) {
 	t.Helper()
-	wait(t, p, `document.querySelector("`+css+`")?.checkVisibility() === true`)
+	until(t, p, `document.querySelector("`+css+`")?.checkVisibility() === true`)
 	p.Do(chromedp.SendKeys(chromedp.CSS(css), text))
 }
 
@@ -72,7 +88,7 @@ func TestFirstAccessInABrowser(t *testing.T) {
 		p := v.look(b, "/", width, theme)
 		fine(t, p, "home-empty"+size(width))
 		click(t, p, ".empty a.primary")
-		wait(t, p, `location.pathname === "/init/new-bank"`)
+		until(t, p, `location.pathname === "/init/new-bank"`)
 		fine(t, p, "choose"+size(width))
 		click(t, p, ".choices a")
 		typeInto(t, p, "[name='fields.login']", "otp")
@@ -80,21 +96,21 @@ func TestFirstAccessInABrowser(t *testing.T) {
 		fine(t, p, "form"+size(width))
 		click(t, p, ".decide button.primary")
 
-		wait(t, p, `location.pathname === "/init/new-bank/enter-new-fields" && document.querySelector("`+codeField+`") !== null`)
+		until(t, p, `location.pathname === "/init/new-bank/enter-new-fields" && document.querySelector("`+codeField+`") !== null`)
 		expect(t, p, `document.activeElement.name === "fields.code" && document.activeElement.autocomplete === "one-time-code" && document.activeElement.inputMode === "numeric"`)
 		expect(t, p, `document.querySelector(".countdown").textContent.includes("min")`)
 		fine(t, p, "question"+size(width))
 		p.Do(chromedp.Reload())
-		wait(t, p, `location.pathname === "/init/new-bank/enter-new-fields" && document.activeElement?.name === "fields.code"`)
+		until(t, p, `location.pathname === "/init/new-bank/enter-new-fields" && document.activeElement?.name === "fields.code"`)
 
 		typeInto(t, p, codeField, wrongCode)
 		p.Do(key(kb.Enter))
-		wait(t, p, `document.querySelector(".question .error")?.textContent.includes("Code refusé") === true`)
+		until(t, p, `document.querySelector(".question .error")?.textContent.includes("Code refusé") === true`)
 		expect(t, p, `document.activeElement.name === "fields.code" && document.activeElement.value === "" && document.activeElement.getAttribute("aria-invalid") === "true"`)
 		fine(t, p, "question-wrong"+size(width))
 		typeInto(t, p, codeField, rightCode)
 		p.Do(key(kb.Enter))
-		wait(t, p, `location.pathname === "/accounts" && document.querySelector(".accounts") !== null`)
+		until(t, p, `location.pathname === "/accounts" && document.querySelector(".accounts") !== null`)
 		expect(t, p, `document.querySelector("#toasts").textContent.includes("ouvert")`)
 		fine(t, p, "accounts"+size(width))
 		for path, name := range map[string]string{"/transactions": "operations", "/accesses": "accesses", "/": "home"} {
@@ -123,7 +139,7 @@ func TestQuestionComesOverThePage(t *testing.T) {
 		p := v.look(b, "/transactions", width, theme)
 		// Begun elsewhere: on a phone, in another tab.
 		v.post("/accesses/" + v.cases()[0].Access.ID.String() + "/refresh")
-		wait(t, p, `document.querySelector("#question-dialog")?.matches(":modal") === true`)
+		until(t, p, `document.querySelector("#question-dialog")?.matches(":modal") === true`)
 		expect(t, p, `document.activeElement.name === "fields.code" && location.pathname === "/transactions" && location.search.startsWith("?question=")`)
 		for range 12 { // the focus may leave for the browser, never for the page below
 			p.Do(key(kb.Tab))
@@ -131,9 +147,9 @@ func TestQuestionComesOverThePage(t *testing.T) {
 		}
 		fine(t, p, "dialog"+size(width))
 		p.Do(chromedp.Reload())
-		wait(t, p, `document.querySelector("#question-dialog")?.matches(":modal") === true && document.activeElement?.name === "fields.code"`)
+		until(t, p, `document.querySelector("#question-dialog")?.matches(":modal") === true && document.activeElement?.name === "fields.code"`)
 		p.Do(key(kb.Escape))
-		wait(t, p, `!document.querySelector("#question-dialog").open && location.search === ""`)
+		until(t, p, `!document.querySelector("#question-dialog").open && location.search === ""`)
 		p.Do(chromedp.Reload())
 		p.Settle()
 		expect(t, p, `document.querySelector("#question-dialog") === null`)
@@ -142,10 +158,10 @@ func TestQuestionComesOverThePage(t *testing.T) {
 		p.Do(chromedp.Navigate(v.web.URL + "/accesses"))
 		fine(t, p, "accesses-waiting"+size(width))
 		click(t, p, ".line a.primary")
-		wait(t, p, `document.querySelector("#question-dialog")?.matches(":modal") === true`)
+		until(t, p, `document.querySelector("#question-dialog")?.matches(":modal") === true`)
 		typeInto(t, p, codeField, rightCode)
 		p.Do(key(kb.Enter))
-		wait(t, p, `location.pathname === "/accesses" && location.search === "" && document.querySelector("#toasts").textContent.includes("nouvelle")`)
+		until(t, p, `location.pathname === "/accesses" && location.search === "" && document.querySelector("#toasts").textContent.includes("nouvelle")`)
 		expect(t, p, `document.querySelector("#accesses").textContent.includes("à jour")`)
 		fine(t, p, "accesses-done"+size(width))
 	}
@@ -161,16 +177,16 @@ func TestAbandonInABrowser(t *testing.T) {
 	typeInto(t, p, "[name='fields.login']", "otp")
 	typeInto(t, p, "[name='fields.password']", bankPassword)
 	p.Do(key(kb.Enter))
-	wait(t, p, `location.pathname === "/accesses" && document.querySelector("#question-dialog")?.matches(":modal") === true`)
+	until(t, p, `location.pathname === "/accesses" && document.querySelector("#question-dialog")?.matches(":modal") === true`)
 	p.Do(key(kb.Escape))
-	wait(t, p, `document.querySelector("[id^='give-up-']")?.open === true`)
+	until(t, p, `document.querySelector(".question [id^='give-up-']")?.open === true`)
 	expect(t, p, `document.activeElement.hasAttribute("data-closes")`)
 	fine(t, p, "abandon")
 	p.Do(key(kb.Escape))
-	wait(t, p, `!document.querySelector("[id^='give-up-']").open && document.querySelector("#question-dialog").open`)
+	until(t, p, `!document.querySelector(".question [id^='give-up-']").open && document.querySelector("#question-dialog").open`)
 	click(t, p, ".question [data-opens]")
-	click(t, p, "[id^='give-up-'] .danger")
-	wait(t, p, `location.pathname === "/accesses" && document.querySelector("#toasts").textContent.includes("Tout est effacé")`)
+	click(t, p, ".question [id^='give-up-'] .danger")
+	until(t, p, `location.pathname === "/accesses" && document.querySelector("#toasts").textContent.includes("Tout est effacé")`)
 	expect(t, p, `document.querySelectorAll(".line").length === 1`)
 	fine(t, p, "abandoned")
 	if h.count("accesses") != "1" {
@@ -191,12 +207,12 @@ func TestPageGoesOnByItself(t *testing.T) {
 	typeInto(t, p, "[name='fields.login']", "app")
 	typeInto(t, p, "[name='fields.password']", bankPassword)
 	p.Do(key(kb.Enter))
-	wait(t, p, `document.querySelector(".question")?.textContent.includes("Connexion à") === true`)
+	until(t, p, `document.querySelector(".question")?.textContent.includes("Connexion à") === true`)
 	fine(t, p, "connecting")
-	wait(t, p, `document.querySelector(".question").textContent.includes("Ouvrez l’application")`)
+	until(t, p, `document.querySelector(".question").textContent.includes("Ouvrez l’application")`)
 	fine(t, p, "app")
 	db.Clock.Advance(4 * time.Second)
-	wait(t, p, `location.pathname === "/accounts"`)
+	until(t, p, `location.pathname === "/accounts"`)
 	fine(t, p, "app-done")
 }
 
@@ -209,7 +225,7 @@ func TestListMoves(t *testing.T) {
 	p := v.look(webtest.Start(t), "/accesses", 1440, "light")
 	expect(t, p, `document.querySelector("#accesses").textContent.includes("attend votre code")`)
 	v.get("/accesses?question="+v.cases()[1].Attempt.ID.String()).submit("/answer", "fields.code", rightCode)
-	wait(t, p, `!document.querySelector("#accesses").textContent.includes("attend votre code") && document.querySelectorAll("#accesses .good.shape, #accesses .shape.good, #accesses .word.good").length >= 2`)
+	until(t, p, `!document.querySelector("#accesses").textContent.includes("attend votre code") && document.querySelectorAll("#accesses .good.shape, #accesses .shape.good, #accesses .word.good").length >= 2`)
 	if problems := p.Problems(); len(problems) > 0 {
 		t.Error(problems)
 	}
@@ -223,14 +239,14 @@ func TestWithoutScript(t *testing.T) {
 	v.opened("simple")
 	v.open("otp")
 	p := v.look(webtest.Start(t), "/settings", 1440, "light")
-	if _, err := chromedp.Call(p.Ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
+	if _, err := chromedp.Call(p.Ctx, network.SetBlockedURLs, network.SetBlockedURLsParams{URLPatterns: []*network.BlockPattern{{URLPattern: v.web.URL + "/assets/*.js", Block: true}}}); err != nil {
 		t.Fatal(err)
 	}
 	p.Do(chromedp.Navigate(v.web.URL + "/accesses?question=" + v.cases()[1].Attempt.ID.String()))
 	shoot(t, p, "bank-without-script")
 	p.Do(chromedp.Click(chromedp.CSS(".question [data-opens]")))
 	shoot(t, p, "bank-without-script-abandon")
-	p.Do(chromedp.Click(chromedp.CSS("[id^='give-up-'] [data-closes]")))
+	p.Do(chromedp.Click(chromedp.CSS(".question [id^='give-up-'] [data-closes]")))
 	p.Do(chromedp.SendKeys(chromedp.CSS(codeField), rightCode))
 	if _, err := chromedp.RunResponse(p.Ctx, chromedp.Click(chromedp.CSS(".question button.primary"))); err != nil {
 		t.Fatal(err)

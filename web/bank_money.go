@@ -361,8 +361,8 @@ func (r *reel) take(limit int) (rows []ledger.Transaction, more bool, err error)
 	}
 }
 
-// bankOverview adds what waits at banks, what was fetched, and how one's money
-// stands.
+// bankOverview adds what waits at banks, the latest operations, and how one's
+// money stands.
 func (s *Server) bankOverview(v visit, page *view.Overview) error {
 	ctx := v.r.Context()
 	cases, first, err := v.cases()
@@ -436,7 +436,7 @@ func (v visit) bankNews(cases []bank.Case, accounts []ledger.Account) ([]view.Ne
 		}
 		amount := view.Money(t.Amount)
 		news = append(news, view.News{
-			At: day, Civil: true, Meaning: view.Neutral, Says: cmp.Or(t.Label, t.RawLabel), Subject: names[t.AccountID], Amount: &amount,
+			At: day, Civil: true, Says: cmp.Or(t.Label, t.RawLabel), Subject: names[t.AccountID], Amount: &amount,
 			URL: view.PathOperations + "?" + url.Values{"account": {t.AccountID.String()}}.Encode(),
 		})
 	}
