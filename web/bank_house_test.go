@@ -165,7 +165,7 @@ func (s sealer) Open(table, row, column string, sealed []byte) ([]byte, error) {
 func (s sealer) Fingerprint(parts ...string) (string, error) {
 	mac := hmac.New(sha256.New, []byte("a key of the tests"))
 	for _, p := range parts {
-		fmt.Fprintf(mac, "%d:%s", len(p), p)
+		_, _ = fmt.Fprintf(mac, "%d:%s", len(p), p)
 	}
 	return hex.EncodeToString(mac.Sum(nil)), nil
 }

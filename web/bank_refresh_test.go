@@ -48,7 +48,7 @@ func TestRefreshAsksOverThePage(t *testing.T) {
 			t.Fatalf("the form goes back to %q", values.Get("back"))
 		}
 		id := v.cases()[0].Access.ID.String()
-		p = v.post("/accesses/"+id+"/refresh", "back", account)
+		v.post("/accesses/"+id+"/refresh", "back", account)
 		v.moved(v.cases()[0].Attempt.ID)
 		over := account + "&question=" + v.cases()[0].Attempt.ID.String()
 		p = v.get(over).is(200, "/transactions", "Banque des Tests demande une confirmation", "pour relever votre accès", "Arrêter la relève")
@@ -152,7 +152,7 @@ func TestUnfinishedIsDiscarded(t *testing.T) {
 		h.process = h.start(db.Open(), true)
 		v := h.visitor("a@example.org")
 		p := v.open("otp").is(200, "/init/new-bank/enter-new-fields", "demande une confirmation")
-		p = p.submit("/answer", "fields.code", wrongCode).is(200, "/init/new-bank/enter-new-fields", "Code refusé")
+		p.submit("/answer", "fields.code", wrongCode).is(200, "/init/new-bank/enter-new-fields", "Code refusé")
 		// Pieces of the page are not a page load.
 		v.in("/init/new-bank/enter-new-fields").get("/attempts/" + v.cases()[0].Attempt.ID.String() + "/question").says("demande une confirmation")
 		v.get("/init/new-bank/enter-new-fields").is(200, "/init/new-bank")
@@ -273,7 +273,7 @@ func TestResend(t *testing.T) {
 	v := h.visitor("a@example.org")
 	p := v.open("otp")
 	old, _ := p.form("/answer")
-	p = p.submit("/resend")
+	p.submit("/resend")
 	v.moved(v.cases()[0].Attempt.ID)
 	p = v.get("/init/new-bank/enter-new-fields").is(200, "/init/new-bank/enter-new-fields", "demande une confirmation")
 	if fresh, _ := p.form("/answer"); fresh == old {
