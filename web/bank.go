@@ -196,8 +196,9 @@ func (v visit) bankFrame(f *view.Frame) {
 	f.Events = view.PathEvents
 	cases, _, err := v.cases()
 	if err != nil {
-		// The page itself says so better, when it needs them.
-		v.s.Log.ErrorContext(ctx, "what waits at banks", "error", err)
+		if ctx.Err() == nil { // the page itself says so better, when it needs them
+			v.s.Log.ErrorContext(ctx, "what waits at banks", "error", err)
+		}
 		return
 	}
 	id := v.r.URL.Query().Get("question")
