@@ -59,7 +59,7 @@ func (s *Server) accessLine(v visit) error {
 		}
 	}
 	if err != nil {
-		return err
+		return v.gone(err)
 	}
 	names, err := s.institutions(ctx)
 	if err != nil {

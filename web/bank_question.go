@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"slices"
@@ -76,9 +77,22 @@ func (s *Server) question(v visit) error {
 	}
 	c, err := s.Bank.Attempt(v.r.Context(), v.by(), id)
 	if err != nil {
-		return err
+		return v.gone(err)
+	}
+	if q := c.Question(); v.partial() && q != nil && q.Typed() && q.Answerable(s.Clock.Now()) && v.r.URL.Query().Get("seen") == seenAs(*q) {
+		v.w.WriteHeader(http.StatusNoContent) // someone may be typing
+		return nil
 	}
 	return v.box(http.StatusOK, c, "")
+}
+
+// gone is for a piece of a page that asks for itself again, when what it is about
+// is not there any more: the page around it is read anew.
+func (v visit) gone(err error) error {
+	if v.partial() && guichet.KindOf(err) == guichet.NotFound {
+		v.w.Header().Set("HX-Refresh", "true")
+	}
+	return err
 }
 
 // asked is the question over a page, when there is one that its person can do
@@ -131,32 +145,46 @@ func (v visit) box(status int, c bank.Case, problem string) error {
 func (v visit) over(c bank.Case) string {
 	ctx, a := v.r.Context(), c.Attempt
 	back, created := v.back(), a.Purpose == bank.Create
+	if end := a.ID.String(); v.s.session.GetString(ctx, "over") != end {
+		v.s.session.Put(ctx, "over", end)
+		defer v.tellEnd(c) // once: the page and the answer may both come here
+	}
 	switch a.State {
 	case bank.AttemptSucceeded, bank.AttemptPartial:
 		if created {
-			v.tell(view.Count(ctx, "access.opened_toast", a.Counts.Accounts, "Access", a.Label))
 			return view.PathAccounts
 		}
-		v.tell(view.Count(ctx, "access.fetched_toast", a.Counts.Added, "Access", a.Label))
 	case bank.AttemptCancelled:
-		if created {
-			v.say("access.given_up_toast", "Access", a.Label)
-			if _, first, err := v.cases(); err == nil && first {
-				return view.PathNewAccess
-			}
-		} else {
-			v.say("access.stopped_toast", "Access", a.Label)
+		if _, first, err := v.cases(); created && err == nil && first {
+			return view.PathNewAccess
 		}
 	default:
 		if created && c.Access.ID == "" {
 			return withParameter(view.PathNewAccess, "attempt", a.ID.String())
 		}
+	}
+	return cmp.Or(back, view.PathAccesses)
+}
+
+// tellEnd keeps for the next page what became of an attempt. A creation that
+// failed needs none: its form says why.
+func (v visit) tellEnd(c bank.Case) {
+	ctx, a := v.r.Context(), c.Attempt
+	created := a.Purpose == bank.Create
+	switch {
+	case a.State == bank.AttemptSucceeded || a.State == bank.AttemptPartial:
+		key, n := "access.fetched_toast", a.Counts.Added
+		if created {
+			key, n = "access.opened_toast", a.Counts.Accounts
+		}
+		v.tell(view.Count(ctx, key, n, "Access", a.Label))
+	case a.State == bank.AttemptCancelled && created:
+		v.say("access.given_up_toast", "Access", a.Label)
+	case a.State == bank.AttemptCancelled:
+		v.say("access.stopped_toast", "Access", a.Label)
+	case !created || c.Access.ID != "":
 		v.say("access.failed_toast", "Access", a.Label, "Reason", reasonWords(ctx, a))
 	}
-	if back == "" {
-		return view.PathAccesses
-	}
-	return back
 }
 
 // next goes to what comes after an attempt was started or moved: its question,

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/html"
+
 	"guichet/bank"
 	simbank "guichet/sim/bank"
 	"guichet/store/storetest"
@@ -264,6 +266,84 @@ func TestApplicationThenCode(t *testing.T) {
 		p = v.get("/init/new-bank/enter-new-fields").says("Un code a été envoyé par SMS")
 		v.eventually(p.submit("/answer", "fields.code", rightCode), "/accounts")
 	})
+}
+
+// A question that was answered on a phone leaves the desk by itself; one that is
+// as it was is left alone, because somebody may be typing.
+func TestQuestionAnsweredElsewhere(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		h := newHouse(t, db)
+		desk := h.visitor("a@example.org")
+		p := desk.open("otp")
+		in := desk.in("/init/new-bank/enter-new-fields")
+		status := p.statusURL()
+		if got := in.get(status); got.status != http.StatusNoContent {
+			t.Errorf("%d while nothing moved", got.status)
+		}
+		phone := h.browser(desk.me)
+		asked := phone.get("/init/new-bank/enter-new-fields").submit("/answer", "fields.code", wrongCode)
+		in.get(status).is(200, "/attempts/"+desk.cases()[0].Attempt.ID.String()+"/question", "Code refusé")
+		phone.eventually(asked.submit("/answer", "fields.code", rightCode), "/accounts")
+		if to := in.get(status).header.Get("HX-Redirect"); to != "/accounts" {
+			t.Errorf("the desk is led to %q", to)
+		}
+		desk.post("/accesses/" + desk.cases()[0].Access.ID.String() + "/delete")
+		if got := in.get(status); got.status != http.StatusNotFound || got.header.Get("HX-Refresh") != "true" {
+			t.Errorf("%d %v when it is gone", got.status, got.header)
+		}
+	})
+}
+
+// statusURL is where the question of a page asks how it stands.
+func (p *seen) statusURL() string {
+	p.v.t.Helper()
+	for n := range p.doc.Descendants() {
+		if n.Type == html.ElementNode && attribute(n, "class") == "question" {
+			return attribute(n, "hx-get")
+		}
+	}
+	p.v.t.Fatal("no question")
+	return ""
+}
+
+// Starting again after the deadline: a creation is typed again but for what is no
+// secret, a refresh just begins anew.
+func TestRestart(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		h := newHouse(t, db)
+		v := h.visitor("a@example.org")
+		p := v.open("otp")
+		db.Clock.Advance(6 * time.Minute)
+		p.submit("/restart").is(200, "/init/new-bank", "le délai pour répondre est passé")
+		v.opened("otp")
+		h.forget()
+		v.get("/accesses").submit("/refresh")
+		first := v.moved(v.cases()[0].Attempt.ID)
+		p = v.get("/accesses?question=" + first.Attempt.ID.String())
+		db.Clock.Advance(6 * time.Minute)
+		p.submit("/restart")
+		second := v.moved(v.cases()[0].Attempt.ID)
+		if second.Attempt.ID == first.Attempt.ID || second.Attempt.State != bank.AttemptWaiting {
+			t.Errorf("%s after %s", second.Attempt.State, first.Attempt.State)
+		}
+		v.get("/accesses?question="+second.Attempt.ID.String()).is(200, "/accesses", "demande une confirmation")
+	})
+}
+
+// Two persons with one login at one bank: the second is told to wait, with the
+// form as it was.
+func TestLoginBusy(t *testing.T) {
+	db := storetest.New(t, "sqlite")
+	h := newHouse(t, db)
+	h.visitor("a@example.org").open("otp")
+	p := h.visitor("b@example.org").open("otp")
+	if p.status != http.StatusConflict {
+		t.Errorf("status %d", p.status)
+	}
+	p.says("Une autre relève est en cours avec cet identifiant")
+	if _, values := p.form("/init/new-bank"); values.Get("fields.login") != "otp" {
+		t.Errorf("the form keeps %v", values)
+	}
 }
 
 // Another code is sent when it is asked for, and the old question with it.

@@ -220,12 +220,18 @@ func (v visit) ask(c bank.Case, problem string) view.Question {
 	for _, f := range ch.Question.Fields {
 		q.Fields = append(q.Fields, field(f))
 	}
+	q.StatusURL = withParameter(q.StatusURL, "seen", seenAs(ch))
 	// The version makes two pages that answer one question know of each other; the
 	// key makes one answer of a form that is sent twice.
 	q.Hidden = append(q.Hidden,
 		view.Hidden{Name: "version", Value: strconv.FormatInt(ch.Version, 10)},
 		view.Hidden{Name: "key", Value: v.s.Clock.NewID().String()})
 	return q
+}
+
+// seenAs names a question as a page shows it.
+func seenAs(ch bank.Challenge) string {
+	return ch.ID.String() + "." + strconv.FormatInt(ch.Version, 10)
 }
 
 // institutionOf names the bank of an attempt.

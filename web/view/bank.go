@@ -104,13 +104,17 @@ type Question struct {
 	CancelURL   string
 	RestartURL  string // a new attempt after this one expired
 	RedirectURL string // where the bank asks
-	StatusURL   string // gives the question again; asked while nothing is to be typed
+	StatusURL   string // gives the question again, or nothing when it is still the one shown
 	Hidden      []Hidden
 }
 
-// polls tells whether the page asks again by itself.
-func (q Question) polls() bool {
-	return q.StatusURL != "" && !q.Expired && (q.Checking || q.Method == AskApp)
+// trigger is when the question asks how it stands: again and again while there is
+// nothing to type, else only when something moved.
+func (q Question) trigger() string {
+	if q.Checking || q.Method == AskApp {
+		return pollTrigger
+	}
+	return ChangedEvent + " from:body"
 }
 
 // title names the page and the dialog.
