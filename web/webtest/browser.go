@@ -22,8 +22,9 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// patience is how long a page may take before its test gives up on it.
-const patience = 30 * time.Second
+// patience is how long a page may take, all that is done with it included, before
+// its test gives up: a busy machine is no failure.
+const patience = 2 * time.Minute
 
 // A Browser is one Chromium, headless, with a profile of its own. It ends with
 // its test.
