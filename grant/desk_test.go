@@ -226,6 +226,24 @@ func TestPurgeAtOnce(t *testing.T) {
 	})
 }
 
+// A refused request that was purged and comes back knows people again: the
+// invariants are checked when the test ends.
+func TestPurgedRefusalComesBack(t *testing.T) {
+	each(t, func(t *testing.T, d desk) {
+		d.PurgeRefusedAfter = 0
+		for id, name := range []string{"approve", "update", "transfer", "archive"} {
+			d.send("refuse", noon, id)
+			if d.request(id).PurgedAt.IsZero() {
+				t.Fatal("not purged at once")
+			}
+			d.send(name, noon+1, id)
+			if r := d.request(id); !r.PurgedAt.IsZero() {
+				t.Errorf("after %s it is still said to be purged", name)
+			}
+		}
+	})
+}
+
 // What was quarantined can be replayed after a repair, once.
 func TestReplay(t *testing.T) {
 	each(t, func(t *testing.T, d desk) {

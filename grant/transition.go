@@ -236,6 +236,7 @@ func (d *Decision) transfer(r Request, e Event) {
 	// The payload is the current draft, perhaps never approved: only who applies
 	// and for which organization may be taken from it.
 	d.Note, d.Changed = NoteTransferred, true
+	d.Request.PurgedAt = time.Time{}
 	if applicant, ok := (Request{Contacts: e.Payload.Contacts}).Contact(Applicant); ok {
 		others := slices.DeleteFunc(slices.Clone(r.Contacts), func(c Contact) bool { return c.Role == Applicant })
 		d.Request.Contacts = append([]Contact{applicant}, others...)
@@ -262,7 +263,7 @@ func (d *Decision) approve(r Request, e Event, t Terms) {
 // grant is what an approval gives, once it is decided that it gives something.
 func (d *Decision) grant(r Request, e Event, t Terms) {
 	d.Request.Status = Validated
-	d.Request.PurgeAt = time.Time{}
+	d.Request.PurgeAt, d.Request.PurgedAt = time.Time{}, time.Time{}
 	if e.FiredAt.After(d.Request.ValidatedAt) {
 		d.Request.ValidatedAt = e.FiredAt
 	}
@@ -359,7 +360,7 @@ func (d *Decision) archive(r Request, e Event, t Terms) {
 		d.take(r, e)
 	}
 	d.Note, d.Changed = NoteArchived, true
-	d.Request.Status, d.Request.ArchivedAt = Archived, e.FiredAt
+	d.Request.Status, d.Request.ArchivedAt, d.Request.PurgedAt = Archived, e.FiredAt, time.Time{}
 	// What had a token, or was revoked, is kept for ever.
 	if len(r.Tokens) == 0 && r.Situation() != IsRevoked && t.PurgeAfter >= 0 {
 		d.Request.PurgeAt = t.Now.Add(t.PurgeAfter)
@@ -371,6 +372,7 @@ func (d *Decision) archive(r Request, e Event, t Terms) {
 func (d *Decision) take(r Request, e Event) {
 	p := e.Payload
 	d.Changed = true
+	d.Request.PurgedAt = time.Time{} // it knows people again
 	d.Request.Provider, d.Request.ExternalID = e.Provider, e.ExternalID
 	if p.PublicID != "" {
 		d.Request.PublicID = p.PublicID
