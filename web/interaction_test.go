@@ -277,6 +277,29 @@ func TestHtmx(t *testing.T) {
 	shoot(t, p, "trouble")
 }
 
+// A page whose form was sent is on its way out: it asks for nothing more, until
+// one comes back to it.
+func TestLeaving(t *testing.T) {
+	t.Parallel()
+	s := gallery(t)
+	p := webtest.Start(t).Open(t, webtest.Look{URL: s.URL + "/gallery/accesses-live", Theme: "light", Lang: "fr"})
+	webtest.Eval[bool](p, `(() => { window.asked = 0; const fetch = window.fetch; window.fetch = (...a) => { window.asked++; return fetch(...a) }; return true })()`)
+	ask := `htmx.ajax("GET", "/gallery/accesses-live", {source: "#accesses", target: "#accesses", swap: "none"}).then(() => window.asked)`
+	submit := `document.body.dispatchEvent(new SubmitEvent("submit", {bubbles: true, cancelable: true}))`
+	sent := webtest.Eval[int](p, ask)
+	if sent == 0 {
+		t.Fatal("nothing was asked before the form was sent")
+	}
+	webtest.Eval[bool](p, submit)
+	if n := webtest.Eval[int](p, ask); n != sent {
+		t.Errorf("%d requests left a page that was being left", n-sent)
+	}
+	webtest.Eval[bool](p, `dispatchEvent(new PageTransitionEvent("pageshow", {persisted: true}))`)
+	if n := webtest.Eval[int](p, ask); n <= sent {
+		t.Error("nothing was asked after one came back")
+	}
+}
+
 // The stream of the frame hurries what follows work, and the work is drawn again
 // in place.
 func TestStreamHurries(t *testing.T) {
