@@ -21,23 +21,23 @@ func (b bench) check() error {
 		return err
 	}
 	defer g.stop()
-	const tokens = 200
-	var requests [][]byte
-	for _, d := range deliveries(0, tokens) {
+	const distinct = 200
+	var tokens []call
+	for _, d := range deliveries(0, distinct) {
 		jwt, err := b.issue(g, d)
 		if err != nil {
 			return err
 		}
-		requests = append(requests, fmt.Appendf(nil, "GET /check?scope=open_data HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer %s\r\n\r\n", jwt))
+		tokens = append(tokens, call{method: http.MethodGet, path: "/check?scope=open_data", header: http.Header{"Authorization": {"Bearer " + jwt}}})
 	}
-	batch := make([][]byte, b.requests*2)
+	batch := make([]call, b.requests*2)
 	for i := range batch {
-		batch[i] = requests[i%len(requests)]
+		batch[i] = tokens[i%len(tokens)]
 	}
 	var trivial, ours rounds
 	for round := -1; round < b.rounds; round++ {
 		for to, server := range map[*rounds]*process{&trivial: base, &ours: g} {
-			r, err := server.load(b.connections, batch, http.StatusNoContent)
+			r, err := server.load(b.ctx, b.connections, batch, http.StatusNoContent)
 			if err != nil {
 				return err
 			}
@@ -54,16 +54,13 @@ func (b bench) check() error {
 }
 
 // issue delivers an approval and gives the token it makes.
-func (b bench) issue(g *process, delivery []byte) (string, error) {
-	c, err := dial(g.address)
+func (b bench) issue(g *process, delivery call) (string, error) {
+	r, err := http.NewRequestWithContext(b.ctx, delivery.method, "http://"+g.address+delivery.path, strings.NewReader(delivery.body))
 	if err != nil {
 		return "", err
 	}
-	defer func() { _ = c.Close() }()
-	if _, err := c.Write(delivery); err != nil {
-		return "", err
-	}
-	response, err := http.ReadResponse(c.r, nil)
+	r.Header = delivery.header
+	response, err := http.DefaultClient.Do(r)
 	if err != nil {
 		return "", err
 	}

@@ -12,14 +12,15 @@ import (
 //go:embed approve.json
 var example string
 
-// deliveries makes signed approvals of requests that nobody has seen, as bytes
-// ready to be sent: journal, state, token, audit entry and mail job each.
-func deliveries(from, n int) [][]byte {
-	out := make([][]byte, n)
+// deliveries makes signed approvals of requests that nobody has seen: journal,
+// state, token, audit entry and mail job each.
+func deliveries(from, n int) []call {
+	out := make([]call, n)
 	for i := range out {
 		body := strings.ReplaceAll(example, "51234", fmt.Sprint(100_000+from+i))
-		out[i] = fmt.Appendf(nil, "POST /api/datapass/v2/api_entreprise/webhook HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"+
-			"X-Hub-Signature-256: %s\r\nContent-Length: %d\r\n\r\n%s", keyring.SignMAC(secret, []byte(body)), len(body), body)
+		out[i] = call{method: http.MethodPost, path: "/api/datapass/v2/api_entreprise/webhook", body: body, header: http.Header{
+			"Content-Type": {"application/json"}, "X-Hub-Signature-256": {keyring.SignMAC(secret, []byte(body))},
+		}}
 	}
 	return out
 }
@@ -48,13 +49,13 @@ func (b bench) intake() error {
 		sent += b.requests
 		forged := deliveries(0, b.requests)
 		for i := range forged {
-			forged[i] = []byte(strings.Replace(string(forged[i]), "sha256=", "sha256=00", 1))
+			forged[i].header.Set("X-Hub-Signature-256", keyring.SignMAC("another secret", []byte(forged[i].body)))
 		}
 		for _, run := range []struct {
-			to       *rounds
-			server   *process
-			requests [][]byte
-			want     int
+			to     *rounds
+			server *process
+			calls  []call
+			want   int
 		}{
 			{&base, servers["204"], batch, http.StatusNoContent},
 			{&group, servers["commit"], batch, http.StatusOK},
@@ -62,7 +63,7 @@ func (b bench) intake() error {
 			{&ours, g, batch, http.StatusOK},
 			{&bad, g, forged, http.StatusUnauthorized},
 		} {
-			r, err := run.server.load(b.connections, run.requests, run.want)
+			r, err := run.server.load(b.ctx, b.connections, run.calls, run.want)
 			if err != nil {
 				return err
 			}
@@ -71,7 +72,7 @@ func (b bench) intake() error {
 			}
 		}
 	}
-	fmt.Println("Webhook intake, closed loop: approvals of new requests, 3 kB each")
+	fmt.Printf("Webhook intake, closed loop: approvals of new requests, %.1f kB each\n", float64(len(example))/1000)
 	base.print("read the body, answer 204 (reference)", base)
 	group.print("verify + one group commit (reference)", base)
 	each.print("verify + one commit each (reference)", base)
@@ -87,7 +88,7 @@ func (b bench) intake() error {
 		name, address string
 		want          int
 	}{{"read the body, answer 204 (reference)", servers["204"].address, http.StatusNoContent}, {"guichet: everything, durable", g.address, http.StatusOK}} {
-		r, err := openLoop(run.address, b.connections, b.rate, deliveries(sent, n), run.want)
+		r, err := openLoop(b.ctx, run.address, b.connections, b.rate, deliveries(sent, n), run.want)
 		if err != nil {
 			return err
 		}

@@ -1,16 +1,16 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
+	"context"
 	"fmt"
 	"io"
-	"net"
+	"net/http"
 	"slices"
-	"strconv"
-	"sync"
+	"strings"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // result is one round of one server.
@@ -20,133 +20,99 @@ type result struct {
 	cpu       time.Duration // of the server, for each request
 }
 
-// closedLoop sends each request once, over so many connections kept open, each
-// sending the next when the last was answered. The client is as small as can be:
-// what it spends, the server does not have.
-func closedLoop(address string, connections int, requests [][]byte, want int) (result, error) {
+// A call is one request, ready to be sent.
+type call struct {
+	method, path string
+	header       http.Header
+	body         string
+}
+
+// newClient is Go's own client, as a program that calls a server would use it,
+// with its connections kept open. Its work is the same for every server.
+func newClient(connections int) *http.Client {
+	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections, MaxConnsPerHost: connections, DisableCompression: true}}
+}
+
+// send makes a call and reads its answer, which must have the status.
+func send(ctx context.Context, client *http.Client, address string, c call, want int) error {
+	r, err := http.NewRequestWithContext(ctx, c.method, "http://"+address+c.path, strings.NewReader(c.body))
+	if err != nil {
+		return err
+	}
+	r.Header = c.header
+	response, err := client.Do(r)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != want {
+		return fmt.Errorf("%s %s answered %s", c.method, c.path, response.Status)
+	}
+	_, err = io.Copy(io.Discard, response.Body)
+	return err
+}
+
+// closedLoop makes each call once, over so many connections kept open, each
+// calling again when the last call was answered.
+func closedLoop(ctx context.Context, address string, connections int, calls []call, want int) (result, error) {
+	client := newClient(connections)
+	defer client.CloseIdleConnections()
 	var next atomic.Int64
-	latencies := make([]time.Duration, len(requests))
-	errs := make(chan error, connections)
-	var all sync.WaitGroup
+	latencies := make([]time.Duration, len(calls))
+	all, ctx := errgroup.WithContext(ctx)
 	began := time.Now()
 	for range connections {
-		all.Go(func() {
-			conn, err := dial(address)
-			if err != nil {
-				errs <- err
-				return
-			}
-			defer func() { _ = conn.Close() }()
-			for i := next.Add(1) - 1; int(i) < len(requests); i = next.Add(1) - 1 {
+		all.Go(func() error {
+			for i := next.Add(1) - 1; int(i) < len(calls); i = next.Add(1) - 1 {
 				sent := time.Now()
-				if err := conn.exchange(requests[i], want); err != nil {
-					errs <- err
-					return
+				if err := send(ctx, client, address, calls[i], want); err != nil {
+					return err
 				}
 				latencies[i] = time.Since(sent)
 			}
+			return nil
 		})
 	}
-	all.Wait()
-	elapsed := time.Since(began)
-	select {
-	case err := <-errs:
-		return result{}, err
-	default:
-		return summary(latencies, float64(len(requests))/elapsed.Seconds()), nil
-	}
+	err := all.Wait()
+	return summary(latencies, float64(len(calls))/time.Since(began).Seconds()), err
 }
 
 // openLoop sends at a constant rate whatever the server does, and counts each
 // latency from the instant the request was due: a server that stalls cannot hide
 // it by slowing its clients.
-func openLoop(address string, connections, rate int, requests [][]byte, want int) (result, error) {
-	due := make(chan int, len(requests))
-	latencies := make([]time.Duration, len(requests))
-	errs := make(chan error, connections)
+func openLoop(ctx context.Context, address string, connections, rate int, calls []call, want int) (result, error) {
+	client := newClient(connections)
+	defer client.CloseIdleConnections()
+	due := make(chan int, len(calls))
+	latencies := make([]time.Duration, len(calls))
+	all, ctx := errgroup.WithContext(ctx)
 	began := time.Now()
 	at := func(i int) time.Time { return began.Add(time.Duration(i) * time.Second / time.Duration(rate)) }
-	var all sync.WaitGroup
 	for range connections {
-		all.Go(func() {
-			conn, err := dial(address)
-			if err != nil {
-				errs <- err
-				return
-			}
-			defer func() { _ = conn.Close() }()
+		all.Go(func() error {
 			for i := range due {
-				if err := conn.exchange(requests[i], want); err != nil {
-					errs <- err
-					return
+				if err := send(ctx, client, address, calls[i], want); err != nil {
+					return err
 				}
 				latencies[i] = time.Since(at(i))
 			}
+			return nil
 		})
 	}
-	for i := range requests {
+	for i := range calls {
 		if wait := time.Until(at(i)); wait > 0 {
 			<-time.After(wait)
 		}
 		due <- i
 	}
 	close(due)
-	all.Wait()
-	select {
-	case err := <-errs:
-		return result{}, err
-	default:
-		return summary(latencies, float64(len(requests))/time.Since(began).Seconds()), nil
-	}
+	err := all.Wait()
+	return summary(latencies, float64(len(calls))/time.Since(began).Seconds()), err
 }
 
 func summary(latencies []time.Duration, perSecond float64) result {
 	slices.Sort(latencies)
 	return result{perSecond: perSecond, p50: latencies[len(latencies)/2], p99: latencies[len(latencies)*99/100]}
-}
-
-type conn struct {
-	net.Conn
-	r *bufio.Reader
-}
-
-func dial(address string) (*conn, error) {
-	c, err := net.Dial("tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	return &conn{c, bufio.NewReaderSize(c, 8<<10)}, nil
-}
-
-// exchange writes a request and reads its answer, which must have the status.
-func (c *conn) exchange(request []byte, want int) error {
-	if _, err := c.Write(request); err != nil {
-		return err
-	}
-	line, err := c.r.ReadSlice('\n')
-	if err != nil {
-		return err
-	}
-	if status, err := strconv.Atoi(string(line[9:12])); err != nil || status != want {
-		return fmt.Errorf("answered %q", line)
-	}
-	length := 0
-	for {
-		line, err := c.r.ReadSlice('\n')
-		if err != nil {
-			return err
-		}
-		if len(line) <= 2 {
-			break
-		}
-		if name, value, ok := bytes.Cut(line, []byte(": ")); ok && bytes.EqualFold(name, []byte("Content-Length")) {
-			if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil {
-				return err
-			}
-		}
-	}
-	_, err = io.CopyN(io.Discard, c.r, int64(length))
-	return err
 }
 
 // rounds holds what several rounds gave, and tells their ratio to another's.

@@ -100,7 +100,7 @@ func (s *Store) openSQLite(ctx context.Context, path string) error {
 	// FULL, because an answered delivery must survive a power cut; NORMAL may lose
 	// the last commits.
 	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() +
-		"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)" +
+		"?_journal_mode=WAL&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)" +
 		"&_pragma=page_size(8192)&_pragma=wal_autocheckpoint(4000)&_pragma=cache_size(-8000)&_pragma=temp_store(2)"
 	var err error
 	if s.write, err = sql.Open("sqlite", dsn+"&_txlock=immediate"); err != nil {
