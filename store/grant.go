@@ -205,31 +205,41 @@ func (t *grantTx) Save(r *grant.Request) error {
 	return err
 }
 
-// The range of status indices grows when it fills: a free one is found in a few
-// tries as long as the list is less than half full, and random indices tell
-// nobody how many tokens there are.
+// A token's index in the status list is drawn at random in a window, so that it
+// does not tell in which order tokens were issued, and the next window begins
+// when draws fall on taken indices, which is when about half are. A window is
+// small because what is written together should lie together: drawn from the
+// whole list, each index is one more page in each commit.
 const (
-	firstIndexBits = 20
-	indexTries     = 4
-	mostIndexBits  = 40
+	indexWindow = 4096
+	indexTries  = 8
 )
 
 func (t *grantTx) Issue(token *grant.Token) error {
-	for bits := firstIndexBits; bits < mostIndexBits; bits++ {
+	// Where other processes are is not known here; taken indices tell.
+	window := t.store.indexWindow.Load()
+	if window == 0 {
+		newest, err := t.q.NewestStatusIndex(t.ctx)
+		if err != nil {
+			return err
+		}
+		window = 1 + newest/indexWindow
+	}
+	for ; ; window++ {
 		for range indexTries {
-			token.StatusIndex = t.store.clock.Intn(1 << bits)
+			token.StatusIndex = (window-1)*indexWindow + t.store.clock.Intn(indexWindow)
 			n, err := t.q.InsertToken(t.ctx, query.InsertTokenParams{
 				ID: string(token.ID), RequestID: string(token.RequestID), AuthorizationID: token.Authorization, StatusIndex: token.StatusIndex,
 				Scopes: asJSON(token.Scopes), Title: token.Title, LegacyID: token.LegacyID, IssuedAt: micros(token.IssuedAt),
 				ExpiresAt: micros(token.ExpiresAt), Reminders: asJSON(token.Reminders),
 			})
 			if err != nil || n == 1 {
+				t.store.indexWindow.Store(window)
 				token.Version = 1
 				return err
 			}
 		}
 	}
-	return errors.New("no free index in the status list")
 }
 
 func (t *grantTx) Amend(token *grant.Token) error {

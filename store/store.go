@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 	_ "modernc.org/sqlite"             // the driver "sqlite"
@@ -54,6 +55,8 @@ type Store struct {
 	write  *sql.DB
 	reader *query.Queries // single statements, outside any transaction
 	batch  *batcher       // SQLite only
+
+	indexWindow atomic.Int64 // of the status list, where the last token went, from 1; 0: not known
 
 	mu      sync.Mutex
 	waiting map[Topic]chan struct{}

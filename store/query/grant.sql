@@ -37,6 +37,9 @@ WHERE id = $26 AND version = $27;
 -- name: TokensOfRequest :many
 SELECT * FROM tokens WHERE request_id = $1 ORDER BY issued_at, id;
 
+-- name: NewestStatusIndex :one
+SELECT CAST(COALESCE(MAX(status_index), 0) AS BIGINT) FROM tokens;
+
 -- name: InsertToken :execrows
 INSERT INTO tokens (id, request_id, authorization_id, status_index, scopes, title, legacy_id, issued_at, expires_at, block_at,
   blocked_at, block_reason, reminders, version)

@@ -823,6 +823,17 @@ func (q *Queries) LockChain(ctx context.Context, arg LockChainParams) (LockChain
 	return i, err
 }
 
+const newestStatusIndex = `-- name: NewestStatusIndex :one
+SELECT CAST(COALESCE(MAX(status_index), 0) AS BIGINT) FROM tokens
+`
+
+func (q *Queries) NewestStatusIndex(ctx context.Context) (int64, error) {
+	row := q.db.QueryRowContext(ctx, newestStatusIndex)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const purgeDue = `-- name: PurgeDue :many
 SELECT id, provider, external_id, public_id, status, title, description, procedure_name, siret, organization, previous_id, scopes, contacts, authorizations, search_text, first_submitted_at, validated_at, revoked_at, archived_at, deleted_at_source, purge_at, purged_at, tombstone, last_fired_at, last_rank, last_grant_at, last_grant_rank, created_at, updated_at, version FROM requests WHERE purge_at <> 0 AND purge_at <= $1 ORDER BY purge_at LIMIT 500
 `
