@@ -195,9 +195,11 @@ func answered(e Event, before, after Request, granted guichet.ID) guichet.ID {
 	return ""
 }
 
-// tell records who must know: the audit entry, the alerts, the mails.
+// tell records who must know: the audit entry, the alerts, the mails. What the
+// source did is in the journal, which is its audit, and is not written twice;
+// which tokens a delivery blocked is not in the journal.
 func (d *Desk) tell(tx Tx, done *Delivery, decision Decision, letters []guichet.Letter, token guichet.ID) error {
-	if decision.Changed || len(decision.Block) > 0 {
+	if len(decision.Block) > 0 || decision.Changed && done.Actor.Kind != guichet.BySource {
 		detail := map[string]string{"delivery": done.ID.String(), "before": string(done.Before), "after": string(done.After)}
 		if token != "" {
 			detail["token"] = token.String()

@@ -2,6 +2,7 @@ package grant
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"guichet"
@@ -130,7 +131,9 @@ func (d *Desk) Revoke(ctx context.Context, by guichet.Actor, provider, externalI
 				return err
 			}
 		}
-		detail := map[string]string{"reason": reason, "before": string(request.Status), "after": string(after.Status)}
+		detail := map[string]string{
+			"reason": reason, "before": string(request.Status), "after": string(after.Status), "blocked": strings.Join(idStrings(decision.Block), " "),
+		}
 		if err := d.audit(tx, by, "request.revoked", request.Subject(), detail); err != nil {
 			return err
 		}

@@ -49,6 +49,7 @@ var grantInvariants = []invariant{
 	{"every block is in the audit", `SELECT tokens.id FROM tokens JOIN requests ON requests.id = tokens.request_id
 		WHERE tokens.blocked_at <> 0 AND NOT EXISTS (SELECT 1 FROM audit_entries
 			WHERE audit_entries.subject = requests.provider || '/' || requests.external_id
+			AND (audit_entries.deed IN ('token.blocked', 'token.block_foreseen') OR audit_entries.detail LIKE '%"blocked":%')
 			AND audit_entries.detail LIKE '%' || tokens.id || '%')`},
 }
 
