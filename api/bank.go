@@ -17,8 +17,8 @@ import (
 type Bank struct {
 	Desk *bank.Desk
 	Log  *slog.Logger
-	// Identify tells who asks, and their role. An error of kind Unauthorized when
-	// nobody known does.
+	// Identify tells who asks, and their role: nobody when nothing says who, and an
+	// error when what says it is not true.
 	Identify func(*http.Request) (guichet.Actor, string, error)
 	// Alerts are those about the subjects that nobody has acknowledged; nil: none.
 	Alerts func(ctx context.Context, subjects []string) ([]guichet.Alert, error)
