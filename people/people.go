@@ -87,8 +87,13 @@ var (
 	ErrBadAPICall = &guichet.Error{Kind: guichet.Unauthorized, Code: "invalid_api_token", Reason: "This API token is unknown or revoked."}
 )
 
-// NormalEmail is the one spelling of an e-mail that is kept and compared.
-func NormalEmail(email string) string { return strings.ToLower(strings.TrimSpace(email)) }
+// NormalEmail is the one spelling of an e-mail that is kept and compared. What is
+// not text becomes some that is nobody's: databases refuse it.
+func NormalEmail(email string) string {
+	const instead = "\uFFFD"
+	email = strings.ToValidUTF8(strings.ReplaceAll(email, "\x00", instead), instead)
+	return strings.ToLower(strings.TrimSpace(email))
+}
 
 // CheckEmail gives the e-mail as it is kept, or ErrBadEmail.
 func CheckEmail(email string) (string, error) {

@@ -7,10 +7,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"net/url"
 	"os"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -95,7 +98,21 @@ func (p *program) handler(ctx context.Context) (http.Handler, error) {
 		return nil, err
 	}
 	mux.Handle("/", pages)
-	return mux, p.announce(ctx)
+	return wellFormed(mux), p.announce(ctx)
+}
+
+// wellFormed refuses addresses that are not text: PostgreSQL would not take them,
+// and no page of ours makes them.
+func wellFormed(next http.Handler) http.Handler {
+	text := func(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		query, err := url.QueryUnescape(r.URL.RawQuery)
+		if err != nil || !text(query) || !text(r.URL.Path) {
+			http.Error(w, "This address is not text in UTF-8.", http.StatusBadRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // announce prints the code with which the first person comes in, as long as there
