@@ -121,7 +121,10 @@ func (t *text) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	}
 }
 
-func (t text) clean() string { return strings.TrimSpace(string(t)) }
+// clean takes the spaces around away, and the character that no PostgreSQL keeps.
+func (t text) clean() string {
+	return strings.TrimSpace(strings.ReplaceAll(string(t), "\x00", "\uFFFD"))
+}
 
 // list reads an array of T, and anything else as nothing.
 type list[T any] []T
