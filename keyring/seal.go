@@ -210,6 +210,30 @@ func (s *Sealer) KeyIDs() []uint32 {
 	return ids
 }
 
+// Prefixes are what all that each key sealed begins with, the one that seals
+// first.
+func (s *Sealer) Prefixes() [][]byte {
+	ids := s.KeyIDs()
+	out := make([][]byte, len(ids))
+	for i, id := range ids {
+		out[i] = binary.BigEndian.AppendUint32([]byte{1}, id)
+	}
+	return out
+}
+
+// Knows tells whether one of the keys sealed this value.
+func (s *Sealer) Knows(sealed []byte) bool {
+	id, ok := keyIDOf(sealed)
+	return ok && slices.Contains(s.KeyIDs(), id)
+}
+
+// NewestSeals tells whether the newest key is the one that seals, which it is
+// save between AddKey and Promote.
+func (s *Sealer) NewestSeals() bool {
+	newest, err := s.keys.Entry(s.keys.Len() - 1)
+	return err == nil && newest.IsPrimary()
+}
+
 // keyIDOf reads the prefix tink puts before what it seals: version 1, then the
 // id of the key.
 func keyIDOf(sealed []byte) (uint32, bool) {

@@ -24,18 +24,18 @@ import (
 
 // sealer is the keyring as the bank window sees it.
 type sealer struct {
-	*keyring.Sealer
+	*liveSealer
 	fingerprints []byte // a key of its own, sealed in the database
 }
 
 // Seal implements bank.Sealer.
 func (s sealer) Seal(table, row, column string, plain []byte) ([]byte, error) {
-	return s.Sealer.Seal(keyring.Place{Table: table, Row: row, Column: column}, plain)
+	return s.liveSealer.Seal(keyring.Place{Table: table, Row: row, Column: column}, plain)
 }
 
 // Open implements bank.Sealer.
 func (s sealer) Open(table, row, column string, sealed []byte) ([]byte, error) {
-	return s.Sealer.Open(keyring.Place{Table: table, Row: row, Column: column}, sealed)
+	return s.liveSealer.Open(keyring.Place{Table: table, Row: row, Column: column}, sealed)
 }
 
 // Fingerprint implements bank.Sealer. Each part is preceded by its length, so

@@ -15,14 +15,12 @@ import (
 
 // keys are the secrets of a running program: what seals, what signs.
 type keys struct {
-	sealer   *keyring.Sealer
+	sealer   *liveSealer
 	signing  map[keyring.Algorithm]*keyring.SigningKey // the one that signs now
 	shared   map[string]*keyring.SigningKey            // of HS256 providers, by name
 	verifier *keyring.CachedVerifier
 	jwks     []byte
 }
-
-const keysetSetting = "keyset"
 
 // cachedSignatures is how many verified signatures are remembered: about 10 MB.
 const cachedSignatures = 20_000
@@ -34,7 +32,7 @@ func openKeys(ctx context.Context, c config, s *store.Store, clock guichet.Clock
 	if err := os.MkdirAll(filepath.Dir(c.KeyFile), 0o700); err != nil {
 		return nil, err
 	}
-	sealed, err := s.Setting(ctx, keysetSetting)
+	sealed, err := s.Keyset(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -49,17 +47,8 @@ func openKeys(ctx context.Context, c config, s *store.Store, clock guichet.Clock
 	if err != nil {
 		return nil, err
 	}
-	if sealed == nil {
-		fresh, _, err := file.NewKeyset()
-		if err != nil {
-			return nil, err
-		}
-		if sealed, err = s.SetOnce(ctx, keysetSetting, fresh); err != nil {
-			return nil, err
-		}
-	}
 	k := &keys{signing: map[keyring.Algorithm]*keyring.SigningKey{}, shared: map[string]*keyring.SigningKey{}}
-	if k.sealer, err = file.OpenKeyset(sealed); err != nil {
+	if k.sealer, err = openSealer(ctx, file, s); err != nil {
 		return nil, err
 	}
 	return k, k.openSigning(ctx, c, s, clock)

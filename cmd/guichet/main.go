@@ -39,6 +39,7 @@ type cli struct {
 	Journal    journalCmd    `cmd:"" help:"The journal of deliveries."`
 	Quarantine quarantineCmd `cmd:"" help:"Deliveries that could not be used."`
 	Webhook    webhookCmd    `cmd:"" help:"Deliveries, as DataPass sends them."`
+	Key        keyCmd        `cmd:"" help:"The keys of this Guichet."`
 }
 
 // terminal is where a command writes and reads.

@@ -23,6 +23,9 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"guichet": func() { os.Exit(run(os.Args[1:], terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr})) },
+		// rotate-and-die STEP begins or goes on with a rotation and is killed after
+		// the step, before it can say so to anybody.
+		"rotate-and-die": func() { os.Exit(rotateAndDie(os.Args[1])) },
 	})
 }
 

@@ -249,6 +249,10 @@ type Request struct {
 	Version          int64
 }
 
+type SealingKey struct {
+	Prefix []byte
+}
+
 type Session struct {
 	Hash      []byte
 	Data      []byte
