@@ -10,7 +10,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"guichet"
 	simdatapass "guichet/sim/datapass"
 	"guichet/store"
 )
@@ -37,19 +36,13 @@ func (versionCmd) Run(t terminal) error {
 type migrateCmd struct{}
 
 func (migrateCmd) Run(ctx context.Context, t terminal, all *cli) error {
-	c, err := loadConfig(all.Config)
-	if err != nil {
-		return err
-	}
-	s, err := store.Open(ctx, c.Database, store.Options{Clock: guichet.SystemClock()})
-	if err != nil {
-		return err
-	}
-	applied, err := s.Migrate(ctx)
-	if err = errors.Join(err, s.Close()); err != nil {
-		return err
-	}
-	return t.print(map[string]int{"applied": applied}, func(w io.Writer) { _, _ = fmt.Fprintf(w, "%d migrations applied\n", applied) })
+	return withStore(ctx, all, func(s *store.Store) error {
+		applied, err := s.Migrate(ctx)
+		if err != nil {
+			return err
+		}
+		return t.print(map[string]int{"applied": applied}, func(w io.Writer) { _, _ = fmt.Fprintf(w, "%d migrations applied\n", applied) })
+	})
 }
 
 type checkCmd struct{}

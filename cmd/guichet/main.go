@@ -31,6 +31,8 @@ type cli struct {
 	Sim        simCmd        `cmd:"" help:"Run a simulated peer."`
 	Migrate    migrateCmd    `cmd:"" help:"Bring the database to this version."`
 	Check      checkCmd      `cmd:"" help:"Look for broken invariants in the database."`
+	Backup     backupCmd     `cmd:"" help:"Write everything the database holds to a file, beside a running server."`
+	Restore    restoreCmd    `cmd:"" help:"Fill an empty database from a backup, on either engine."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 	User       userCmd       `cmd:"" help:"People who may sign in."`
 	Request    requestCmd    `cmd:"" help:"Requests for access."`

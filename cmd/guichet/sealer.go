@@ -113,7 +113,7 @@ func (l *liveSealer) rotate(ctx context.Context, by guichet.Actor, done func(ste
 		alone := len(sealer.KeyIDs()) == 1
 		var next []byte
 		var nextSealer *keyring.Sealer
-		step := ""
+		var step string
 		switch {
 		case alone && begun:
 			return resealed, nil

@@ -65,6 +65,9 @@ INSERT INTO blocklist (seq, token_id, status_index, at) VALUES ($1, $2, $3, $4);
 -- name: AdvanceBlocklist :exec
 UPDATE blocklist_head SET seq = $1 WHERE id = 1;
 
+-- name: RaiseEpoch :exec
+UPDATE blocklist_head SET epoch = $1 WHERE id = 1;
+
 -- name: BlocklistHead :one
 SELECT epoch, seq FROM blocklist_head WHERE id = 1;
 

@@ -892,6 +892,15 @@ func (q *Queries) PurgeDue(ctx context.Context, purgeAt int64) ([]Request, error
 	return items, nil
 }
 
+const raiseEpoch = `-- name: RaiseEpoch :exec
+UPDATE blocklist_head SET epoch = $1 WHERE id = 1
+`
+
+func (q *Queries) RaiseEpoch(ctx context.Context, epoch int64) error {
+	_, err := q.db.ExecContext(ctx, raiseEpoch, epoch)
+	return err
+}
+
 const requestByNumber = `-- name: RequestByNumber :one
 SELECT id, provider, external_id, public_id, status, title, description, procedure_name, siret, organization, previous_id, scopes, contacts, authorizations, search_text, first_submitted_at, validated_at, revoked_at, archived_at, deleted_at_source, purge_at, purged_at, tombstone, last_fired_at, last_rank, last_grant_at, last_grant_rank, created_at, updated_at, version FROM requests WHERE provider = $1 AND external_id = $2
 `
