@@ -172,6 +172,21 @@ func TestHandRevocation(t *testing.T) {
 	})
 }
 
+// An archive that overtakes its revoke does not save the tokens.
+func TestArchiveOvertakesRevoke(t *testing.T) {
+	each(t, func(t *testing.T, d desk) {
+		id := d.send("approve", noon, 1)
+		d.send("archive", noon+2, 1)
+		d.send("revoke", noon+1, 1)
+		if d.token(id).BlockedAt.IsZero() {
+			t.Error("the token lives")
+		}
+		if r := d.request(1); r.Status != grant.Archived || r.RevokedAt.IsZero() {
+			t.Errorf("%s, revoked at %s", r.Status, r.RevokedAt)
+		}
+	})
+}
+
 // 1.4: what never had a token is forgotten after a while, the tombstone stays,
 // and an event brings it back.
 func TestPurge(t *testing.T) {

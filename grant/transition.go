@@ -253,9 +253,11 @@ func (d *Decision) approve(r Request, e Event, t Terms) {
 		d.alert(AlertHeldApproval)
 		return
 	}
-	d.Changed = true
-	if !e.Moment().Before(r.Last) { // else a newer event already described the request
-		d.take(r, e)
+	d.take(r, e)
+	if e.Moment().Before(r.Last) {
+		// What came since is a re-opening, which changes nothing until it is approved;
+		// or a transfer, which does: people and organization stay as it told them.
+		d.Request.Contacts, d.Request.SIRET, d.Request.Organization = r.Contacts, r.SIRET, r.Organization
 	}
 	d.grant(r, e, t)
 }
@@ -317,6 +319,9 @@ func (d *Decision) revoke(r Request, e Event, t Terms) {
 		d.alert(AlertRevokeArchived)
 	}
 	d.Request.Status, d.Request.RevokedAt, d.Request.PurgeAt = Revoked, e.FiredAt, time.Time{}
+	if r.ArchivedAt.After(e.FiredAt) { // the archive overtook the revoke
+		d.Request.Status = Archived
+	}
 	if e.Payload.Listed {
 		d.Request.Authorizations = e.Payload.Authorizations
 	}
@@ -417,7 +422,9 @@ func (d *Decision) stamp(r Request, e Event, t Terms) {
 	if m := e.Moment(); r.Last.Before(m) {
 		d.Request.Last = m
 	}
-	if m := e.Moment(); e.Name.grants() && d.Effect == Applied && r.LastGrant.Before(m) {
+	// An archive that was only noted decided nothing: the revoke that it overtook
+	// must still be applied when it comes.
+	if m := e.Moment(); e.Name.grants() && d.Effect == Applied && d.Note != NoteArchiveNoted && r.LastGrant.Before(m) {
 		d.Request.LastGrant = m
 	}
 	if e.Name == Submit && d.Request.FirstSubmittedAt.IsZero() {
