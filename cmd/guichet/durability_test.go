@@ -1,0 +1,190 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"guichet"
+	simdatapass "guichet/sim/datapass"
+	"guichet/store/storetest"
+)
+
+const (
+	stormRequests = 2_300 // each approved, and every other one revoked
+	stormCopies   = 6     // of each delivery, at least; the source counts what was not answered as lost
+	stormKills    = 200
+	stormSenders  = 16
+)
+
+// Twenty thousand deliveries, each several times and in no order, to a server that
+// is killed two hundred times meanwhile: none that was answered is lost, none is
+// applied twice, and every request ends as if they had come one by one.
+func TestStorm(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "guichet")
+	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		s := &storm{t: t, program: program, address: freeAddress(t), db: db, folder: t.TempDir()}
+		s.deliveries = s.script()
+		s.start()
+		var senders sync.WaitGroup
+		for range stormSenders {
+			senders.Go(s.send)
+		}
+		for range stormKills {
+			s.wait(len(s.deliveries) / (stormKills + 1))
+			s.kill()
+			s.start()
+		}
+		senders.Wait()
+		s.kill()
+		s.verify()
+	})
+}
+
+type storm struct {
+	t          *testing.T
+	program    string
+	address    string
+	folder     string
+	db         *storetest.DB
+	server     *exec.Cmd
+	deliveries []string // bodies, shuffled
+	next       atomic.Int64
+	answered   atomic.Int64
+	again      atomic.Int64 // sent again after no answer
+}
+
+// script makes the bodies, from a seed that is printed.
+func (s *storm) script() (all []string) {
+	seed := uint64(time.Now().UnixNano())
+	s.t.Logf("seed %d", seed)
+	for i := range stormRequests {
+		for range stormCopies {
+			all = append(all, delivery("approve", 1_777_880_000, i))
+			if i%2 == 1 {
+				all = append(all, delivery("revoke", 1_777_880_001, i))
+			}
+		}
+	}
+	r := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // an order, not a secret
+	r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all
+}
+
+func delivery(event string, firedAt, id int) string {
+	state := map[string]string{"approve": "validated", "revoke": "revoked"}[event]
+	return fmt.Sprintf(`{"event":%q,"fired_at":%d,"model_type":"authorization_request/api_entreprise","model_id":%d,"data":{"state":%q,
+"data":{"intitule":"Marchés","scopes":["open_data"]},"applicant":{"email":"claire@valmont.fr","family_name":"Morel"}}}`, event, firedAt, id, state)
+}
+
+// start starts the server and returns when it is ready.
+func (s *storm) start() {
+	s.t.Helper()
+	s.server = exec.Command(s.program, "serve")
+	s.server.Env = append(os.Environ(), "GUICHET_DATABASE="+s.db.Source, "GUICHET_ADDR="+s.address, "GUICHET_ADMIN_ADDR=127.0.0.1:0",
+		"GUICHET_KEY_FILE="+filepath.Join(s.folder, "key"), "GUICHET_DATAPASS_SECRETS=api_entreprise=storm")
+	log, err := s.server.StderrPipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.server.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	lines := bufio.NewScanner(log)
+	for lines.Scan() {
+		if strings.Contains(lines.Text(), `"msg":"ready"`) {
+			go func() { _, _ = io.Copy(io.Discard, log) }()
+			return
+		}
+	}
+	s.t.Fatal("the server ended before it was ready")
+}
+
+func (s *storm) kill() {
+	s.t.Helper()
+	if err := s.server.Process.Signal(syscall.SIGKILL); err != nil {
+		s.t.Fatal(err)
+	}
+	_ = s.server.Wait()
+}
+
+// wait returns when so many more were answered, or all.
+func (s *storm) wait(more int) {
+	until := min(s.answered.Load()+int64(more), int64(len(s.deliveries)))
+	for s.answered.Load() < until {
+		<-time.After(time.Millisecond)
+	}
+}
+
+// send delivers until all is answered, as DataPass does: what is not answered is
+// sent again.
+func (s *storm) send() {
+	for {
+		i := int(s.next.Add(1)) - 1
+		if i >= len(s.deliveries) {
+			return
+		}
+		for !s.deliver(s.deliveries[i]) {
+			s.again.Add(1)
+			<-time.After(5 * time.Millisecond)
+		}
+		s.answered.Add(1)
+	}
+}
+
+func (s *storm) deliver(body string) bool {
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodPost, "http://"+s.address+"/api/datapass/v2/api_entreprise/webhook", strings.NewReader(body))
+	if err != nil {
+		s.t.Error(err)
+		return true
+	}
+	r.Header.Set("X-Hub-Signature-256", simdatapass.Sign(guichet.Secret("storm"), []byte(body)))
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = response.Body.Close() }()
+	_, err = io.Copy(io.Discard, response.Body)
+	return err == nil && response.StatusCode == http.StatusOK
+}
+
+func (s *storm) verify() {
+	s.t.Helper()
+	s.t.Logf("%d deliveries answered, %d sent again after a kill", s.answered.Load(), s.again.Load())
+	if s.again.Load() < stormKills/2 {
+		s.t.Errorf("only %d deliveries met a kill: the storm was none", s.again.Load())
+	}
+	revoked := stormRequests / 2
+	for query, want := range map[string]int{
+		"SELECT COUNT(*) FROM requests":                                                                                      stormRequests,
+		"SELECT COUNT(*) FROM requests WHERE status = 'revoked'":                                                             revoked,
+		"SELECT COUNT(*) FROM requests WHERE status = 'validated'":                                                           stormRequests - revoked,
+		"SELECT COUNT(*) FROM tokens JOIN requests ON requests.id = request_id WHERE status = 'validated'":                   stormRequests - revoked,
+		"SELECT COUNT(*) FROM tokens JOIN requests ON requests.id = request_id WHERE blocked_at = 0":                         stormRequests - revoked,
+		"SELECT COUNT(*) FROM deliveries WHERE event = 'revoke' AND effect = 'applied'":                                      revoked,
+		"SELECT COUNT(*) FROM deliveries WHERE event = 'approve' AND effect NOT IN ('duplicate', 'applied', 'held', 'late')": 0,
+	} {
+		if got := s.db.Value(strings.Replace(query, "COUNT(*)", "CAST(COUNT(*) AS TEXT)", 1)); got != fmt.Sprint(want) {
+			s.t.Errorf("%s: %s, want %d", query, got, want)
+		}
+	}
+	kept := 0
+	if _, err := fmt.Sscan(s.db.Value("SELECT CAST(COUNT(*) AS TEXT) FROM deliveries"), &kept); err != nil || int64(kept) < s.answered.Load() {
+		s.t.Errorf("%d deliveries were answered and %d are in the journal (%v)", s.answered.Load(), kept, err)
+	}
+}
