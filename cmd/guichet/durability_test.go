@@ -81,7 +81,7 @@ func (s *storm) script() (all []string) {
 			}
 		}
 	}
-	r := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // an order, not a secret
+	r := rand.New(rand.NewPCG(seed, 0))
 	r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	return all
 }
