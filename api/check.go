@@ -1,6 +1,8 @@
 package api
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -16,6 +18,10 @@ var (
 	errRevoked = &guichet.Error{Kind: guichet.Unauthorized, Code: "token_revoked", Reason: "The token was taken back."}
 	errScope   = &guichet.Error{Kind: guichet.Forbidden, Code: "insufficient_scope", Reason: "The token does not cover what is asked."}
 )
+
+// errForeignKey is a cause: whoever shares a secret with us made a token of a
+// provider that is not theirs.
+var errForeignKey = errors.New("its key signs for another provider")
 
 // check answers whether the token of the request may be used now. The signature
 // may have been verified before; the verdict never was: the row is read on every
@@ -44,14 +50,23 @@ func (s *Server) verdict(r *http.Request) (grant.Standing, error) {
 	if !ok {
 		return grant.Standing{}, errNoToken
 	}
-	claims, err := s.Verifier.Verify(token)
+	standing, err := s.standing(r.Context(), token)
 	if err != nil {
-		return grant.Standing{}, errNoToken.Because(err)
+		return standing, err
 	}
-	standing, err := s.Grant.Store.Standing(r.Context(), guichet.ID(claims.ID))
+	for _, scope := range r.URL.Query()["scope"] {
+		if !slices.Contains(standing.Scopes, scope) {
+			return standing, errScope
+		}
+	}
+	return standing, nil
+}
+
+// standing gives what a token stands for when it may be used now; what it stands
+// for and why not, when it is one of ours that may not.
+func (s *Server) standing(ctx context.Context, token string) (grant.Standing, error) {
+	standing, err := s.known(ctx, token)
 	switch {
-	case guichet.KindOf(err) == guichet.NotFound:
-		return standing, errNoToken
 	case err != nil:
 		return standing, err
 	case !standing.BlockedAt.IsZero(), standing.Status == grant.Revoked:
@@ -59,10 +74,23 @@ func (s *Server) verdict(r *http.Request) (grant.Standing, error) {
 	case !s.Clock.Now().Before(standing.ExpiresAt):
 		return standing, errExpired
 	}
-	for _, scope := range r.URL.Query()["scope"] {
-		if !slices.Contains(standing.Scopes, scope) {
-			return standing, errScope
-		}
+	return standing, nil
+}
+
+// known gives the row of a token that was signed by a key that may sign it.
+func (s *Server) known(ctx context.Context, token string) (grant.Standing, error) {
+	claims, err := s.Verifier.Verify(token)
+	if err != nil {
+		return grant.Standing{}, errNoToken.Because(err)
+	}
+	standing, err := s.Grant.Store.Standing(ctx, guichet.ID(claims.ID))
+	switch {
+	case guichet.KindOf(err) == guichet.NotFound:
+		return grant.Standing{}, errNoToken
+	case err != nil:
+		return grant.Standing{}, err
+	case !claims.MayBeOf(standing.Provider):
+		return grant.Standing{}, errNoToken.Because(errForeignKey)
 	}
 	return standing, nil
 }

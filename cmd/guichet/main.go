@@ -37,6 +37,7 @@ type cli struct {
 	User       userCmd       `cmd:"" help:"People who may sign in."`
 	Request    requestCmd    `cmd:"" help:"Requests for access."`
 	Token      tokenCmd      `cmd:"" help:"Tokens of requests."`
+	Client     clientCmd     `cmd:"" help:"Programs that may ask about tokens, or take them back, by OAuth."`
 	Alert      alertCmd      `cmd:"" help:"What should not happen, and did."`
 	Journal    journalCmd    `cmd:"" help:"The journal of deliveries."`
 	Quarantine quarantineCmd `cmd:"" help:"Deliveries that could not be used."`
