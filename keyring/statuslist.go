@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"fmt"
 	"time"
+
+	"github.com/golang-jwt/jwt/v5"
 )
 
 // TypeStatusList is the typ of a signed status list. A [Verifier] refuses it, and
@@ -56,4 +58,28 @@ func (k *SigningKey) SignStatusList(l StatusList) (string, error) {
 		TTL     int64  `json:"ttl"`
 		List    list   `json:"status_list"`
 	}{l.Issuer, l.URI, l.IssuedAt.Unix(), l.ExpiresAt.Unix(), int64(l.TTL / time.Second), list{1, l.Packed, l.All}})
+}
+
+// VerifyStatusList tells whether one of the keys signed a status list. It says
+// nothing of whose list it is, nor of time.
+func VerifyStatusList(document string, keys ...Key) error {
+	signed, headerPart, _, signaturePart, ok := split(document)
+	signature, ok2 := decode(signaturePart)
+	if !ok || !ok2 {
+		return errForm
+	}
+	for _, k := range keys {
+		header, err := encodeHeader(k.Algorithm, k.KID, TypeStatusList)
+		if err != nil {
+			return err
+		}
+		if header != headerPart || k.Algorithm != EdDSA {
+			continue
+		}
+		if jwt.SigningMethodEdDSA.Verify(signed, signature, k.material) != nil {
+			return errSignature
+		}
+		return nil
+	}
+	return errUnknownKID
 }
