@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -148,9 +149,11 @@ func checkColumns(line int, names []string) error {
 
 func readJSON(file []byte, take func(int, map[string]string) error) error {
 	d := jsontext.NewDecoder(bytes.NewReader(file))
-	lineAt := func(offset int64) int { return 1 + bytes.Count(file[:min(offset, int64(len(file)))], []byte("\n")) }
-	fail := func() error {
-		return badLine(lineAt(d.InputOffset()), "", "This is not JSON: a list of objects, each name once.")
+	lineAt := func(offset int64) int { return 1 + bytes.Count(file[:offset], []byte("\n")) }
+	fail := func() error { // what cannot be read begins after what was read
+		rest := file[d.InputOffset():]
+		begins := len(rest) - len(bytes.TrimLeft(rest, ", \t\r\n"))
+		return badLine(lineAt(d.InputOffset()+int64(begins)), "", "This is not JSON: a list of objects, each name once.")
 	}
 	if _, err := d.ReadToken(); err != nil {
 		return fail()
@@ -165,18 +168,16 @@ func readJSON(file []byte, take func(int, map[string]string) error) error {
 		if value.Kind() != '{' || json.Unmarshal(value, &members) != nil {
 			return badLine(line, "", "This is not an object.")
 		}
+		if err := checkColumns(line, slices.Sorted(maps.Keys(members))); err != nil {
+			return err
+		}
 		fields := map[string]string{}
-		var names []string
 		for name, v := range members {
 			text, ok := plainText(name, v)
 			if !ok {
 				return badLine(line, name, "This is neither text nor a number; scopes may be a list of texts.")
 			}
-			fields[name], names = text, append(names, name)
-		}
-		slices.Sort(names)
-		if err := checkColumns(line, names); err != nil {
-			return err
+			fields[name] = text
 		}
 		if err := take(line, fields); err != nil {
 			return err
