@@ -137,6 +137,7 @@ func (p *program) json(stopping <-chan struct{}) http.Handler {
 		return nil
 	}
 	b := &api.Bank{Desk: p.bank, Log: p.log, Identify: p.identify, Stopping: stopping, Alerts: p.alertsAbout}
+	b.Cookie, b.Machines = web.CookieName(strings.HasPrefix(p.config.URL, "https://")), p.config.Windows["grant"]
 	return b.Handler()
 }
 
