@@ -9,6 +9,7 @@ import (
 
 	"guichet"
 	"guichet/grant"
+	"guichet/keyring"
 )
 
 // What a check can refuse. The words are those of RFC 6750 where it has one.
@@ -62,19 +63,24 @@ func (s *Server) verdict(r *http.Request) (grant.Standing, error) {
 	return standing, nil
 }
 
-// standing gives what a token stands for when it may be used now; what it stands
-// for and why not, when it is one of ours that may not.
+// standing gives what a token stands for when it may be used now.
 func (s *Server) standing(ctx context.Context, token string) (grant.Standing, error) {
 	standing, err := s.known(ctx, token)
-	switch {
-	case err != nil:
-		return standing, err
-	case !standing.BlockedAt.IsZero(), standing.Status == grant.Revoked:
-		return standing, errRevoked
-	case !s.Clock.Now().Before(standing.ExpiresAt):
-		return standing, errExpired
+	if err == nil {
+		err = s.usable(standing)
 	}
-	return standing, nil
+	return standing, err
+}
+
+// usable tells why a token that is known may not be used now.
+func (s *Server) usable(standing grant.Standing) error {
+	switch {
+	case !standing.BlockedAt.IsZero(), standing.Status == grant.Revoked:
+		return errRevoked
+	case !s.Clock.Now().Before(standing.ExpiresAt):
+		return errExpired
+	}
+	return nil
 }
 
 // known gives the row of a token that was signed by a key that may sign it.
@@ -83,6 +89,10 @@ func (s *Server) known(ctx context.Context, token string) (grant.Standing, error
 	if err != nil {
 		return grant.Standing{}, errNoToken.Because(err)
 	}
+	return s.row(ctx, claims)
+}
+
+func (s *Server) row(ctx context.Context, claims keyring.Claims) (grant.Standing, error) {
 	standing, err := s.Grant.Store.Standing(ctx, guichet.ID(claims.ID))
 	switch {
 	case guichet.KindOf(err) == guichet.NotFound:

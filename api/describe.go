@@ -18,14 +18,14 @@ func describeMachines(spec *huma.OpenAPI) {
 	schemes["gateway"] = &huma.SecurityScheme{Type: "http", Scheme: "bearer", Description: "The credential of a gateway."}
 	for _, o := range []*huma.Operation{
 		describeCheck(), describeIntrospect(), describeRevoke(), describeStatus(), describeBlocklist(),
-		public("/status", "statuses", "The addresses of all status lists", "application/json", object(map[string]*huma.Schema{"status_lists": listOf(text())}), true),
+		public("/status", "statuses", "The addresses of all status lists", "application/json", object(map[string]*huma.Schema{"status_lists": listOf(text())})),
 		public("/.well-known/jwks.json", "jwks", "The public keys of tokens (RFC 7517)", "application/jwk-set+json",
-			object(map[string]*huma.Schema{"keys": listOf(&huma.Schema{Type: "object"})}), true),
+			object(map[string]*huma.Schema{"keys": listOf(&huma.Schema{Type: "object"})})),
 		public("/.well-known/oauth-authorization-server", "metadata", "Where the rest of OAuth is (RFC 8414)", "application/json", object(map[string]*huma.Schema{
 			"issuer": text(), "jwks_uri": text(), "introspection_endpoint": text(), "revocation_endpoint": text(), "status_list_aggregation_endpoint": text(),
 			"response_types_supported": listOf(text()), "grant_types_supported": listOf(text()),
 			"introspection_endpoint_auth_methods_supported": listOf(text()), "revocation_endpoint_auth_methods_supported": listOf(text()),
-		}), true),
+		})),
 	} {
 		spec.AddOperation(o)
 	}
@@ -70,13 +70,12 @@ func problems(o *huma.Operation, statuses ...int) *huma.Operation {
 	return o
 }
 
-func public(path, id, summary, contentType string, schema *huma.Schema, tagged bool) *huma.Operation {
+func public(path, id, summary, contentType string, schema *huma.Schema) *huma.Operation {
 	o := &huma.Operation{
 		Method: http.MethodGet, Path: path, OperationID: id, Summary: summary, Security: []map[string][]string{{}},
-		Responses: map[string]*huma.Response{"200": response("OK", contentType, schema)},
-	}
-	if tagged {
-		o.Responses["304"] = response("It has not changed since the ETag of If-None-Match.", "", nil)
+		Responses: map[string]*huma.Response{
+			"200": response("OK", contentType, schema), "304": response("It has not changed since the ETag of If-None-Match.", "", nil),
+		},
 	}
 	return problems(o, http.StatusServiceUnavailable)
 }
@@ -129,7 +128,7 @@ func describeRevoke() *huma.Operation {
 }
 
 func describeStatus() *huma.Operation {
-	o := public("/status/{n}", "status_list", "A status list: the blocked tokens as bits (IETF Token Status List)", statusType, text(), true)
+	o := public("/status/{n}", "status_list", "A status list: the blocked tokens as bits (IETF Token Status List)", statusType, text())
 	o.Parameters = []*huma.Param{{Name: "n", In: "path", Required: true, Schema: whole()}}
 	return problems(o, http.StatusNotFound, http.StatusNotAcceptable, http.StatusNotImplemented)
 }

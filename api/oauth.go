@@ -203,18 +203,19 @@ type introspection struct {
 	Scopes    []string `json:"scopes"`
 }
 
-// introspect is RFC 7662. Once its signature is verified, every token takes the
-// same way, one read of its row, whether it is active, blocked, ended, unknown or
-// another client's.
+// introspect is RFC 7662. Every token takes the same way, one read of a row,
+// whether it is active, blocked, ended, unknown, another client's, or no token: the
+// time of the answer tells no more than the answer.
 func (s *Server) introspect(w http.ResponseWriter, r *http.Request, c grant.Client, token string) error {
 	if !c.MayIntrospect {
 		return errNotAllowed
 	}
-	standing, err := s.standing(r.Context(), token)
-	switch kind := guichet.KindOf(err); {
-	case kind != "" && kind != guichet.Unauthorized:
+	claims, unsigned := s.Verifier.Verify(token) // without claims it is the token of no row
+	standing, err := s.row(r.Context(), claims)
+	if kind := guichet.KindOf(err); kind != "" && kind != guichet.Unauthorized {
 		return err
-	case kind == guichet.Unauthorized, !c.MayActOn(standing):
+	}
+	if err != nil || unsigned != nil || s.usable(standing) != nil || !c.MayActOn(standing) {
 		writeJSON(w, "application/json", http.StatusOK, struct {
 			Active bool `json:"active"`
 		}{false})

@@ -21,7 +21,7 @@ import (
 // read fetches a list and gives its document and what is in it.
 func read(t testing.TB, lists http.Handler, n int64, headers ...string) (document []byte, packed string) {
 	t.Helper()
-	r := httptest.NewRequest("GET", fmt.Sprintf("/status/%d", n), nil)
+	r := httptest.NewRequest(http.MethodGet, fmt.Sprintf("/status/%d", n), nil)
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}

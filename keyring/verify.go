@@ -27,12 +27,12 @@ var (
 	errHeaderMember = invalid("header has a member we do not use")
 	errType         = invalid("not of this type")
 	errNoKID        = invalid("names no key")
-	errUnknownKID   = ErrInvalidToken.Because(causeUnknownKID)
+	errUnknownKID   = ErrInvalidToken.Because(errNamesNoKey)
 	errAlgorithm    = invalid("algorithm is not the one of its key")
 	errSignature    = invalid("signature is wrong")
 )
 
-var causeUnknownKID = errors.New("names a key we do not have")
+var errNamesNoKey = errors.New("names a key we do not have")
 
 func invalid(why string) error { return ErrInvalidToken.Because(errors.New(why)) }
 
@@ -129,7 +129,7 @@ func (v *Verifier) Verify(token string) (Claims, error) {
 
 // UnknownKey tells that a token was refused because it names a key that the
 // verifier does not have: one that was made meanwhile, perhaps.
-func UnknownKey(err error) bool { return errors.Is(err, causeUnknownKID) }
+func UnknownKey(err error) bool { return errors.Is(err, errNamesNoKey) }
 
 // choose picks the keys a header may use: one, or those that do without a name. A
 // member other than alg, kid and typ is refused whatever it says: jku, jwk, x5u,
