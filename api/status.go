@@ -26,8 +26,8 @@ const (
 	// statusResign is how old a list may be when it is served: it is signed anew
 	// even if nothing was blocked, so that its reader has most of its life before it.
 	statusResign = time.Minute
-	// fewestLists is how many there are before there is any token: the range from
-	// which the first indices are drawn.
+	// fewestLists is how many there are before there is any token: half a million
+	// fit, and whoever has fewer has as many lists.
 	fewestLists = (1 << 20) / grant.StatusShard
 )
 
@@ -144,9 +144,8 @@ func (s *Statuses) catchUp(ctx context.Context, wanted int64) error {
 	return nil
 }
 
-// grow makes room for n lists. Their number is a power of two, as the range is
-// from which indices are drawn: it tells how many digits the number of tokens has,
-// and no more.
+// grow makes room for n lists. Their number is a power of two: it tells how many
+// digits the number of tokens has, and no more.
 func (s *Statuses) grow(n int64) {
 	for room := int64(fewestLists); int64(len(s.lists)) < n; room *= 2 {
 		for int64(len(s.lists)) < room {

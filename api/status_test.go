@@ -300,26 +300,20 @@ func boardOf(t testing.TB, source api.StatusSource) (*keyring.SigningKey, http.H
 
 func set(bits []byte, i int64) bool { return bits[i/8]>>(i%8)&1 == 1 }
 
-// fill draws indices as store.Issue does, for tokens tokens, and blocks the share.
+// fill draws indices as store.Issue does, for so many tokens, and blocks some.
 func (m *memory) fill(tokens, blocked int) {
+	const window, tries = 4096, 8
 	random := rand.New(rand.NewSource(1))
-	taken := make(map[int64]bool, tokens)
-	var all []int64
-	for range tokens {
-		for bits := 20; ; bits++ {
-			found := false
-			for range 4 {
-				if i := random.Int63n(1 << bits); !taken[i] {
-					taken[i], found = true, true
-					all = append(all, i)
-					m.highest = max(m.highest, i)
-					break
-				}
+	taken, all := make(map[int64]bool, tokens), make([]int64, 0, tokens)
+	for at, try := int64(0), 0; len(all) < tokens; {
+		i := at*window + random.Int63n(window)
+		if taken[i] {
+			if try++; try == tries {
+				at, try = at+1, 0
 			}
-			if found {
-				break
-			}
+			continue
 		}
+		taken[i], all, try, m.highest = true, append(all, i), 0, max(m.highest, i)
 	}
 	random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	for _, i := range all[:blocked] {

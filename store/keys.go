@@ -122,6 +122,19 @@ func (s *Store) UseSigningKey(ctx context.Context, by guichet.Actor, kid string)
 // its place, or else the spare, so that there always is one. It returns the key
 // that signs now.
 func (s *Store) BurnSigningKey(ctx context.Context, by guichet.Actor, kid, reason string, spare func(algorithm string) (SigningKey, error)) (current string, err error) {
+	// Made before the transaction, which must not wait for its seal.
+	known, err := s.SigningKeys(ctx)
+	if err != nil {
+		return "", err
+	}
+	burning, err := findKey(known, kid)
+	if err != nil {
+		return "", err
+	}
+	fresh, err := spare(burning.Algorithm)
+	if err != nil {
+		return "", err
+	}
 	err = s.updateKeys(ctx, func(t *tx, keys []SigningKey) error {
 		k, err := findKey(keys, kid)
 		if err != nil {
@@ -137,7 +150,7 @@ func (s *Store) BurnSigningKey(ctx context.Context, by guichet.Actor, kid, reaso
 			return err
 		}
 		if current == kid {
-			if current, err = t.succeed(keys, k.Algorithm, now, spare); err != nil {
+			if current, err = t.succeed(keys, fresh, now); err != nil {
 				return err
 			}
 		}
@@ -154,14 +167,10 @@ func (s *Store) BurnSigningKey(ctx context.Context, by guichet.Actor, kid, reaso
 
 // succeed puts another key in the place of one that is gone. A key that has signed
 // before does not come back.
-func (t *tx) succeed(keys []SigningKey, algorithm string, now time.Time, spare func(string) (SigningKey, error)) (string, error) {
-	if next, ok := waitingKey(keys, algorithm, now); ok {
+func (t *tx) succeed(keys []SigningKey, fresh SigningKey, now time.Time) (string, error) {
+	if next, ok := waitingKey(keys, fresh.Algorithm, now); ok {
 		_, err := t.q.UseSigningKey(t.ctx, query.UseSigningKeyParams{Kid: next.KID, UseAt: micros(now)})
 		return next.KID, err
-	}
-	fresh, err := spare(algorithm)
-	if err != nil {
-		return "", err
 	}
 	fresh.UseAt = now
 	return fresh.KID, t.addKey(fresh)
