@@ -304,7 +304,7 @@ func set(bits []byte, i int64) bool { return bits[i/8]>>(i%8)&1 == 1 }
 func (m *memory) fill(tokens, blocked int) {
 	const window, tries = 4096, 8
 	random := rand.New(rand.NewSource(1))
-	taken, all := make(map[int64]bool, tokens), make([]int64, 0, tokens)
+	taken, all := make([]bool, 4*tokens), make([]int64, 0, tokens)
 	for at, try := int64(0), 0; len(all) < tokens; {
 		i := at*window + random.Int63n(window)
 		if taken[i] {

@@ -107,7 +107,11 @@ func (d *Desk) clientDeed(by guichet.Actor, deed string, id guichet.ID, detail m
 // AuthenticateClient gives the client that proves who it is, or ErrBadClient,
 // whatever is wrong.
 func (d *Desk) AuthenticateClient(ctx context.Context, id guichet.ID, secret guichet.Secret) (Client, error) {
-	// An identifier that nobody has takes the same way as one that somebody has.
+	// An identifier that nobody has takes the same way as one that somebody has; one
+	// that is not even text would be an error of the database.
+	if _, err := guichet.ParseID(id.String()); err != nil {
+		id = ""
+	}
 	c, err := d.Clients.Get(ctx, id)
 	if err != nil && !errors.Is(err, ErrNoClient) {
 		return Client{}, err
