@@ -1,0 +1,230 @@
+// Package process reaches banks through programs of other languages: one child
+// process per run, that is given one line of JSON and answers with lines of JSON
+// (the protocol CWP/1 of docs/connectors.md). A child is believed in nothing: it
+// may hang, flood, lie, die or leave children of its own behind, and each of
+// these ends in an outcome of package bank, with nothing left running.
+package process
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"guichet"
+	"guichet/bank"
+)
+
+// A Config says what to run and how far to trust it, which is not far.
+type Config struct {
+	// Name is the connector's, for the log.
+	Name string
+	// Command is the program and its arguments. Everyone on the machine can read
+	// them: they are the same for every run.
+	Command []string
+	// Program, when there is one, is given to the child on its descriptor 3: the
+	// text of a worker that is kept in our own file and needs no other.
+	Program []byte
+	// Env is all that the child finds in its environment, beside PATH, LANG, HOME
+	// and TMPDIR. It holds no secret.
+	Env []string
+	// Stamp, when given, tells cheaply whether what can be reached has changed
+	// since: institutions are asked for again when it returns something else.
+	Stamp func() string
+	// Clock is for the names of runs.
+	Clock  guichet.Clock
+	Log    *slog.Logger
+	Limits Limits
+}
+
+// Limits bound what one child may cost. Zero fields have the usual values.
+type Limits struct {
+	Hello    time.Duration // until the first word; 30 s
+	Quiet    time.Duration // between two words; 2 min
+	Grace    time.Duration // to end by itself when told to; 700 ms
+	Describe time.Duration // to list the institutions; 5 min
+	Line     int           // bytes of one line; 1 MiB
+	Output   int64         // bytes of one run; 64 MiB
+	Errors   int           // bytes kept of what it writes on standard error; 16 KiB
+	Memory   uint64        // bytes of its address space, where the system can bound it; 4 GiB
+	File     uint64        // bytes of one file it writes; 256 MiB
+}
+
+func (l Limits) orUsual() Limits {
+	l.Hello = cmp.Or(l.Hello, 30*time.Second)
+	l.Quiet = cmp.Or(l.Quiet, 2*time.Minute)
+	l.Grace = cmp.Or(l.Grace, 700*time.Millisecond)
+	l.Describe = cmp.Or(l.Describe, 5*time.Minute)
+	l.Line = cmp.Or(l.Line, 1<<20)
+	l.Output = cmp.Or(l.Output, 64<<20)
+	l.Errors = cmp.Or(l.Errors, 16<<10)
+	l.Memory = cmp.Or(l.Memory, 4<<30)
+	l.File = cmp.Or(l.File, 256<<20)
+	return l
+}
+
+// A Connector runs one kind of worker. It may run any number at once.
+type Connector struct {
+	config Config
+	limits Limits
+	home   home
+
+	mu      sync.Mutex // held while the institutions are being asked for: once for all who wait
+	known   []Module
+	stamp   string
+	askedAt time.Time
+	failed  error
+}
+
+var _ bank.Connector = (*Connector)(nil)
+
+// A Module is an institution with what only an operator wants to know of it.
+type Module struct {
+	bank.Institution
+	Version string // of whatever reads this bank
+	Problem string // why it cannot be used; empty: it can
+}
+
+// New makes a connector. It starts nothing yet.
+func New(c Config) *Connector {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Connector{config: c, limits: c.Limits.orUsual()}
+}
+
+// Close removes what the connector keeps on disk. No run may be in progress.
+func (c *Connector) Close() error { return c.home.close() }
+
+// Institutions lists what the workers installed can reach. A worker is asked
+// once, and again when what is installed has changed.
+func (c *Connector) Institutions(ctx context.Context) ([]bank.Institution, error) {
+	modules, err := c.Modules(ctx)
+	list := make([]bank.Institution, 0, len(modules))
+	for _, m := range modules {
+		if m.Problem == "" {
+			list = append(list, m.Institution)
+		}
+	}
+	return list, err
+}
+
+// again is for how long a failure to list the institutions is remembered: pages
+// do not wait for it every time.
+const again = 30 * time.Second
+
+// Modules is Institutions for operators: with those that cannot be used, and why.
+func (c *Connector) Modules(ctx context.Context) ([]Module, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	stamp := ""
+	if c.config.Stamp != nil {
+		stamp = c.config.Stamp()
+	}
+	switch now := c.config.Clock.Now(); {
+	case c.askedAt.IsZero(), c.stamp != stamp:
+	case c.failed == nil, now.Sub(c.askedAt) < again:
+		return c.known, c.failed
+	}
+	// Whoever asks first may leave; the answer is for all.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.limits.Describe)
+	defer cancel()
+	c.known, c.failed = c.describe(ctx)
+	c.stamp, c.askedAt = stamp, c.config.Clock.Now()
+	return c.known, c.failed
+}
+
+// describe asks a worker what it can reach.
+func (c *Connector) describe(ctx context.Context) ([]Module, error) {
+	d := &description{}
+	request := order{Type: "run", V: version, Run: c.config.Clock.NewID().String(), Op: "describe"}
+	end, err := c.converse(ctx, request, d)
+	switch {
+	case err != nil:
+		return nil, err
+	case end.Outcome.Kind != string(bank.OK):
+		return nil, errors.New("the worker ends with " + end.Outcome.Kind + " " + end.Outcome.Reason)
+	}
+	return d.modules, nil
+}
+
+// Run starts a worker for one run and returns when nothing of it is left.
+func (c *Connector) Run(ctx context.Context, run bank.Run, sink bank.Sink) bank.Result {
+	if run.Op != bank.FetchAll && run.Op != bank.FetchBalance {
+		return broken("unsupported")
+	}
+	hide := newRedactor(run, c.masked(run.Institution))
+	request := newOrder(run, c.config.Clock.NewID().String(), deadlineOf(ctx))
+	end, err := c.converse(ctx, request, &reception{sink: sink})
+	if err != nil {
+		return c.explain(ctx, err, hide)
+	}
+	result, err := end.result(run, hide)
+	if err != nil {
+		return c.explain(ctx, err, hide)
+	}
+	if o := result.Outcome; o.Kind.Class() == bank.Broken {
+		c.config.Log.Warn("a worker cannot read its bank", "connector", c.config.Name, "institution", run.Institution,
+			"reason", o.Reason, "what", o.Text, "stderr", hide.text(end.tail))
+	}
+	return result
+}
+
+// masked lists the secret fields of an institution's form, when it is known.
+func (c *Connector) masked(institution string) map[string]bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.known {
+		if m.ID == institution {
+			secret := make(map[string]bool, len(m.Fields))
+			for _, f := range m.Fields {
+				secret[f.ID] = f.Masked
+			}
+			return secret
+		}
+	}
+	return nil
+}
+
+func broken(reason string) bank.Result {
+	return bank.Result{Outcome: bank.Outcome{Kind: bank.ConnectorError, Reason: reason}}
+}
+
+func deadlineOf(ctx context.Context) time.Time {
+	at, _ := ctx.Deadline()
+	return at
+}
+
+// A failure is a child that did not keep the protocol, by the reason that
+// package bank knows.
+type failure struct {
+	reason string // of ConnectorError; "deadline" of Cancelled
+	what   string // for an operator; never what the child said
+	tail   string // the end of its standard error
+}
+
+func (f *failure) Error() string { return f.what }
+
+func failed(reason, what string) error { return &failure{reason: reason, what: what} }
+
+// explain makes the outcome of a run that had none of its own.
+func (c *Connector) explain(ctx context.Context, err error, hide *redactor) bank.Result {
+	if ctx.Err() != nil {
+		reason := bank.ReasonShutdown
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			reason = bank.ReasonDeadline
+		}
+		return bank.Result{Outcome: bank.Outcome{Kind: bank.Cancelled, Reason: reason}}
+	}
+	var f *failure
+	if !errors.As(err, &f) {
+		f = &failure{reason: bank.ReasonCrash, what: err.Error()}
+	}
+	c.config.Log.Warn("a worker failed", "connector", c.config.Name, "reason", f.reason, "what", hide.text(f.what), "stderr", hide.text(f.tail))
+	if f.reason == bank.ReasonDeadline {
+		return bank.Result{Outcome: bank.Outcome{Kind: bank.Cancelled, Reason: bank.ReasonDeadline}}
+	}
+	return broken(f.reason)
+}

@@ -1,0 +1,71 @@
+package process
+
+import (
+	"cmp"
+	"encoding/base64"
+	"encoding/hex"
+	"html"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"guichet/bank"
+)
+
+// A redactor takes the secrets of a run out of what a child says: the bank, a
+// module or a traceback may repeat what they were given.
+type redactor struct{ replace *strings.Replacer }
+
+// The lengths from which a secret is looked for; a shorter one is in every other
+// word, and so is a login, which may be all there is when the form is unknown.
+const (
+	shortest       = 3
+	shortestUnsure = 6
+)
+
+// newRedactor knows what is secret of a run: what was answered, and those fields
+// of the form that are masked; all of them when the form is unknown.
+func newRedactor(run bank.Run, masked map[string]bool) *redactor {
+	var forms []string
+	for id, value := range run.Credentials {
+		secret, known := masked[id]
+		if s := value.Reveal(); secret && len(s) >= shortest || !known && len(s) >= shortestUnsure {
+			forms = append(forms, disguises(s)...)
+		}
+	}
+	if run.Answer != nil {
+		for _, value := range run.Answer.Fields {
+			if s := value.Reveal(); len(s) >= shortest {
+				forms = append(forms, disguises(s)...)
+			}
+		}
+	}
+	// The longest first: a part of a secret must not spoil the whole.
+	slices.SortFunc(forms, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
+	pairs := make([]string, 0, 2*len(forms))
+	for _, f := range slices.Compact(forms) {
+		pairs = append(pairs, f, "•••")
+	}
+	return &redactor{strings.NewReplacer(pairs...)}
+}
+
+// disguises are how a value may come back: as it is, or as programs write it.
+func disguises(s string) []string {
+	var bytesRepr strings.Builder // b'caf\xc3\xa9', as Python shows bytes
+	for _, b := range []byte(s) {
+		if b < 0x20 || b >= 0x7f {
+			bytesRepr.WriteString(`\x` + hex.EncodeToString([]byte{b}))
+		} else {
+			bytesRepr.WriteByte(b)
+		}
+	}
+	ascii := strconv.QuoteToASCII(s)
+	quoted := strconv.Quote(s)
+	return []string{
+		s, url.QueryEscape(s), url.PathEscape(s), html.EscapeString(s), bytesRepr.String(), ascii[1 : len(ascii)-1], quoted[1 : len(quoted)-1],
+		base64.StdEncoding.EncodeToString([]byte(s)), base64.RawURLEncoding.EncodeToString([]byte(s)), hex.EncodeToString([]byte(s)),
+	}
+}
+
+func (r *redactor) text(s string) string { return r.replace.Replace(s) }
