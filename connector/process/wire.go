@@ -222,6 +222,22 @@ type questionMessage struct {
 	Resendable  bool         `json:"resendable"`
 }
 
+// reasons are the words that may say more of an outcome. Code branches on some of
+// them; whatever else a child puts there is not kept.
+var reasons = []string{
+	"sca", "redirect", "consent_expired", // interaction_required
+	"acknowledge", "fill_kyc", "enable_mfa", "perform_mfa", "payment", "contact", // action_required
+	bank.ReasonFormat, "generic", // answer_rejected, challenge_declined
+	bank.ReasonMissing, bank.ReasonCrash, bank.ReasonProtocol, "load", "bug", "unsupported", // connector_error
+}
+
+func reason(s string) string {
+	if slices.Contains(reasons, s) {
+		return s
+	}
+	return ""
+}
+
 func tries(n *int) int {
 	if n == nil || *n < 0 {
 		return -1
@@ -235,7 +251,7 @@ const maxState = 1 << 20
 // end in any way we know.
 func (m *resultMessage) result(run bank.Run, hide *redactor) (bank.Result, error) {
 	o := bank.Outcome{
-		Kind: bank.OutcomeKind(m.Outcome.Kind), Reason: hide.text(m.Outcome.Reason), Text: hide.text(m.Outcome.Text),
+		Kind: bank.OutcomeKind(m.Outcome.Kind), Reason: reason(m.Outcome.Reason), Text: hide.text(m.Outcome.Text),
 		BadFields: m.Outcome.BadFields, RetryAfter: m.Outcome.RetryAfter, TriesLeft: tries(m.Outcome.TriesLeft),
 	}
 	bad := func(what string) (bank.Result, error) { return bank.Result{}, failed(bank.ReasonProtocol, what) }

@@ -3,6 +3,7 @@
 import datetime
 import json
 
+import urllib3.util.retry
 from dateutil import parser
 from woob.capabilities.base import empty
 from woob.core import WoobBase
@@ -15,6 +16,10 @@ BACKEND = "access"  # under this name woob keeps its session: it must not change
 FORMAT = "woob/3"
 BATCH = 200
 SOON = datetime.timedelta(minutes=30)
+
+# A bank that says "in an hour" is not waited for here, with a person before a page:
+# when to come back is decided by whoever started us.
+urllib3.util.retry.Retry.RETRY_AFTER_STATUS_CODES = frozenset()
 
 
 class Storage:

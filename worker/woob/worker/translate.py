@@ -102,7 +102,7 @@ def transaction(t, currency, coming):
         "ref": text(t.id),
         "status": "scheduled" if scheduled else "booked",
         "type": TYPES.get(kind, kind.lower()),
-        "raw_label": text(t.raw) or text(t.label),
+        "raw_label": text(t.label) if empty(t.raw) else str(t.raw).strip(),
         "label": text(t.label),
         "amount": decimal(t.amount, currency, exact=True),
         "currency": currency,

@@ -6,6 +6,7 @@ from woob.browser.exceptions import ServerError
 from woob.browser.mfa import TwoFactorBrowser
 from woob.browser.pages import RawPage
 from woob.capabilities.bank import NoAccountsException
+from woob.capabilities.base import NotAvailable
 from woob.capabilities.captcha import ImageCaptchaQuestion
 from woob.exceptions import (
     ActionNeeded,
@@ -47,7 +48,7 @@ class GuichetSimBrowser(TwoFactorBrowser):
     SKIP_LOCATE_BROWSER_ON_CONFIG_VALUES = ("code", "resume", "auth_uri", "captcha_response")
     __states__ = ("form_token", "app_id")
 
-    login = URL(r"/login$", LoginPage)
+    login = URL(r"/login$", r"/login\?", LoginPage)
     send_code = URL(r"/otp/send$", CodePage)
     code_page = URL(r"/otp$", CodePage)
     app = URL(r"/app$", AppPage)
@@ -205,6 +206,8 @@ class GuichetSimBrowser(TwoFactorBrowser):
         found = list(self.page.iter_accounts())
         if not found:
             raise NoAccountsException()
+        for account in found:
+            account.parent = next((a for a in found if account._attached and a.number == account._attached), NotAvailable)
         return found
 
     @need_login

@@ -1,4 +1,4 @@
-from woob.capabilities.bank import CapBank
+from woob.capabilities.bank import Account, CapBank
 from woob.tools.backend import BackendConfig, Module
 from woob.tools.value import Value, ValueBackendPassword, ValueTransient
 
@@ -39,3 +39,9 @@ class GuichetSimModule(Module, CapBank):
 
     def iter_coming(self, account):
         return self.browser.iter_coming(account)
+
+    def fill_account(self, account, fields):
+        # The list has no IBAN, and the balance of the account's own page is the newest.
+        self.browser.fill(account)
+
+    OBJECTS = {Account: fill_account}

@@ -121,6 +121,10 @@ class AccountsPage(LoggedPage, Page):
             obj_balance = CleanDecimal.French('./td[starts-with(@class, "montant")]/text()')
             obj_currency = "EUR"
 
+            def obj__attached(self):
+                # "rattachée au compte n° 57356899331"
+                return CleanText('./td[@class="nom"]/span[@class="rattachement"]', default="")(self).rpartition(" ")[2]
+
             def obj__card(self):
                 return CleanText('./td[@class="nom"]/a')(self).startswith("Carte ")
 
