@@ -47,6 +47,7 @@ type Limits struct {
 	Describe time.Duration // to list the institutions; 5 min
 	Line     int           // bytes of one line; 1 MiB
 	Output   int64         // bytes of one run; 64 MiB
+	Lines    int           // of one run; 100,000
 	Errors   int           // bytes kept of what it writes on standard error; 16 KiB
 	Memory   uint64        // bytes of its address space, where the system can bound it; 4 GiB
 	File     uint64        // bytes of one file it writes; 256 MiB
@@ -59,6 +60,7 @@ func (l Limits) orUsual() Limits {
 	l.Describe = cmp.Or(l.Describe, 5*time.Minute)
 	l.Line = cmp.Or(l.Line, 1<<20)
 	l.Output = cmp.Or(l.Output, 64<<20)
+	l.Lines = cmp.Or(l.Lines, 100_000)
 	l.Errors = cmp.Or(l.Errors, 16<<10)
 	l.Memory = cmp.Or(l.Memory, 4<<30)
 	l.File = cmp.Or(l.File, 256<<20)

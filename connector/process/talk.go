@@ -175,12 +175,13 @@ func listen(from io.Reader, l Limits, said chan<- heard, left <-chan struct{}) {
 	r := bufio.NewReaderSize(from, 64<<10)
 	var total int64
 	var line []byte
+	lines := 0
 	for {
 		part, err := r.ReadSlice('\n')
 		total += int64(len(part))
 		line = append(line, part...)
 		switch {
-		case total > l.Output:
+		case total > l.Output, lines > l.Lines:
 			give(heard{err: failed(bank.ReasonProtocol, "it says more than a run may")})
 			return
 		case len(line) > l.Line:
@@ -195,5 +196,6 @@ func listen(from io.Reader, l Limits, said chan<- heard, left <-chan struct{}) {
 			return
 		}
 		line = nil
+		lines++
 	}
 }

@@ -245,7 +245,7 @@ func tries(n *int) int {
 	return *n
 }
 
-const maxState = 1 << 20
+const maxState = 512 << 10
 
 // result says in the words of package bank how the run ended, or that it did not
 // end in any way we know.
