@@ -65,6 +65,11 @@ func Open(t testing.TB, s Subject, login string) *House {
 	return &House{t: t, subject: s, Site: site, Address: server.URL, Login: login}
 }
 
+// As is the same customer of the same bank through another connector.
+func (h *House) As(s Subject) *House {
+	return &House{t: h.t, subject: s, Site: h.Site, Address: h.Address, Login: h.Login}
+}
+
 // Run makes one run. change, when given, changes the order first.
 func (h *House) Run(ctx context.Context, change func(*bank.Run)) (bank.Result, []Account) {
 	h.t.Helper()

@@ -32,6 +32,7 @@ from woob.exceptions import (
     NeedInteractive,
     NeedInteractiveForRedirect,
     OfflineOTPQuestion,
+    OTPQuestion,
     ScrapingBlocked,
     SentOTPQuestion,
     WrongCaptchaResponse,
@@ -158,12 +159,13 @@ def question(e):
     else:
         q["fields"] = [field(v) for v in e.fields]
         q["method"] = method(e)
-        if isinstance(e, OfflineOTPQuestion) and e.input:
-            q["prompt"] = f"{q['prompt']} {e.input}".strip()[:500]
         for f in q["fields"]:
             f["required"] = True
-            if f["label"] == q["prompt"]:
-                f["label"] = "Code"  # woob has one text for both
+            if len(q["fields"]) == 1 and isinstance(e, OTPQuestion):
+                # woob has one text for the question and its field.
+                q["prompt"], f["label"] = q["prompt"] or ("" if f["label"] == f["id"] else f["label"]), "Code"
+        if isinstance(e, OfflineOTPQuestion) and e.input:
+            q["prompt"] = f"{q['prompt']} {e.input}".strip()[:500]
     return q
 
 

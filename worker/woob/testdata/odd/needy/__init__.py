@@ -1,0 +1,5 @@
+from woob.tools.backend import Module
+
+
+class NeedyModule(Module):
+    NAME = "needy"
