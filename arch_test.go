@@ -36,6 +36,8 @@ var mayImport = map[string][]string{
 	"web/asset":         {},
 	"web/assetgen":      {"web/asset"},
 	"connector/sim":     {"", "bank", "ledger"},
+	"connector/process": {"", "bank", "ledger"},
+	"worker/woob":       {"", "connector/process"},
 	"sim/bank":          {"", "bank", "ledger"},
 	"sim/datapass":      {""},
 	"cmd/guichet":       {"*"},
@@ -43,6 +45,8 @@ var mayImport = map[string][]string{
 	"store/storetest":   {"", "store"},
 	"people/peopletest": {"", "people"},
 	"web/webtest":       {},
+
+	"connector/connectortest": {"", "bank", "ledger", "sim/bank"},
 }
 
 // mayUse lists the outside packages that only some of ours may import, by the
@@ -52,7 +56,7 @@ var mayUse = map[string][]string{
 	"github.com/jackc/pgx":           {"store", "store/storetest"},
 	"modernc.org/sqlite":             {"store", "bench"},
 	"github.com/pressly/goose":       {"store"},
-	"net/http":                       {"api", "web", "web/view", "web/asset", "web/webtest", "gateway", "sim/bank", "sim/datapass", "connector/sim", "cmd/guichet", "bench"},
+	"net/http":                       {"api", "web", "web/view", "web/asset", "web/webtest", "gateway", "sim/bank", "sim/datapass", "connector/sim", "connector/connectortest", "cmd/guichet", "bench"},
 	"github.com/a-h/templ":           {"web", "web/view"},
 	"github.com/chromedp":            {"web/webtest"},
 	"github.com/golang-jwt/jwt":      {"keyring"},
@@ -66,9 +70,9 @@ var mayUse = map[string][]string{
 	"github.com/danielgtaylor/huma":  {"api"},
 	"github.com/evanw/esbuild":       {"web/assetgen"},
 	"github.com/go-json-experiment":  {"grant", "api"},
-	"os/exec":                        {"store/storetest", "web/webtest", "bench"},
+	"os/exec":                        {"store/storetest", "web/webtest", "bench", "connector/process", "worker/woob"},
 	"math/rand":                      {"sim/bank", "bench"},
-	"testing":                        {"store/storetest", "people/peopletest", "web/webtest"},
+	"testing":                        {"store/storetest", "people/peopletest", "web/webtest", "connector/connectortest"},
 }
 
 // pure packages are handed time and randomness; they never ask for them.

@@ -86,6 +86,12 @@ func (p *program) openBank(ctx context.Context) error {
 			return err
 		}
 	}
+	if p.woob, err = p.openWoob(); err != nil {
+		return err
+	}
+	if p.woob != nil {
+		connectors["woob"] = p.woob
+	}
 	p.bank = &bank.Desk{
 		Store: p.store.Bank(), Clock: p.clock, Sealer: sealer, Connectors: connectors, Log: p.log, Night: night,
 		DiscardUnfinished: p.config.Unfinished == "discard",
@@ -114,19 +120,19 @@ func pollWindow(text string) (bank.Window, error) {
 // bankJobs are the durable work of the bank window.
 func (p *program) bankJobs() (map[string]job.Handler, []job.Periodic) {
 	return map[string]job.Handler{
-		bank.JobRun: func(ctx context.Context, c job.Claimed) error {
-			var args bank.RunArgs
-			if err := json.Unmarshal(c.Args, &args); err != nil {
-				return job.Permanent(err)
-			}
-			return p.bank.Perform(ctx, args.Attempt)
-		},
-		bank.JobPoll:  func(ctx context.Context, _ job.Claimed) error { _, err := p.bank.Poll(ctx); return err },
-		bank.JobSweep: func(ctx context.Context, _ job.Claimed) error { _, err := p.bank.Sweep(ctx, ""); return err },
-	}, []job.Periodic{
-		{Kind: bank.JobPoll, Slot: job.Every(5 * time.Minute)},
-		{Kind: bank.JobSweep, Slot: job.Every(15 * time.Second)},
-	}
+			bank.JobRun: func(ctx context.Context, c job.Claimed) error {
+				var args bank.RunArgs
+				if err := json.Unmarshal(c.Args, &args); err != nil {
+					return job.Permanent(err)
+				}
+				return p.bank.Perform(ctx, args.Attempt)
+			},
+			bank.JobPoll:  func(ctx context.Context, _ job.Claimed) error { _, err := p.bank.Poll(ctx); return err },
+			bank.JobSweep: func(ctx context.Context, _ job.Claimed) error { _, err := p.bank.Sweep(ctx, ""); return err },
+		}, []job.Periodic{
+			{Kind: bank.JobPoll, Slot: job.Every(5 * time.Minute)},
+			{Kind: bank.JobSweep, Slot: job.Every(15 * time.Second)},
+		}
 }
 
 type simCmd struct {

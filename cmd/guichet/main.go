@@ -35,6 +35,7 @@ type cli struct {
 	Restore    restoreCmd    `cmd:"" help:"Fill an empty database from a backup, on either engine."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 	User       userCmd       `cmd:"" help:"People who may sign in."`
+	Bank       bankCmd       `cmd:"" help:"What reaches banks."`
 	Request    requestCmd    `cmd:"" help:"Requests for access."`
 	Token      tokenCmd      `cmd:"" help:"Tokens of requests."`
 	Client     clientCmd     `cmd:"" help:"Programs that may ask about tokens, or take them back, by OAuth."`

@@ -31,12 +31,38 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the manual: each file of testdata is a session at the command
 // line with the real program, on each engine.
-func TestScripts(t *testing.T) {
+func TestScripts(t *testing.T) { scripts(t, "testdata", nil) }
+
+// TestWoobScripts are those that need a Python with woob.
+func TestWoobScripts(t *testing.T) {
+	python := os.Getenv("GUICHET_WOOB_PYTHON")
+	if python == "" {
+		python = filepath.Join("..", "..", ".cache", "woob", "bin", "python")
+	}
+	python, err := filepath.Abs(python)
+	if err != nil {
+		t.Fatal(err)
+	}
+	modules, err := filepath.Abs(filepath.Join("..", "..", "worker", "woob", "testdata", "modules"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	scripts(t, filepath.Join("testdata", "woob"), map[string]string{
+		"GUICHET_WOOB_PYTHON": python, "GUICHET_WOOB_MODULES": modules, "MODULES": modules,
+	})
+}
+
+func scripts(t *testing.T, folder string, env map[string]string) {
 	for _, engine := range []store.Engine{store.SQLite, store.PostgreSQL} {
 		t.Run(string(engine), func(t *testing.T) {
 			testscript.Run(t, testscript.Params{
-				Dir: "testdata", RequireExplicitExec: true, RequireUniqueNames: true, TestWork: false,
-				Setup: func(env *testscript.Env) error { return setUp(t, env, engine) },
+				Dir: folder, RequireExplicitExec: true, RequireUniqueNames: true, TestWork: false,
+				Setup: func(e *testscript.Env) error {
+					for name, value := range env {
+						e.Setenv(name, value)
+					}
+					return setUp(t, e, engine)
+				},
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
 					"serve": serve, "crash": crash, "capture": capture, "mails": mails, "simbank": startBank,
 				},
@@ -104,6 +130,7 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	for _, name := range []string{
 		"PATH", "HOME", "GUICHET_DATABASE", "GUICHET_KEY_FILE", "GUICHET_ADDR", "GUICHET_ADMIN_ADDR", "GUICHET_SMTP", "GUICHET_OPERATORS",
 		"GUICHET_MAIL_FROM", "GUICHET_DATAPASS_SECRETS", "GUICHET_SIM_BANK", "GUICHET_PURGE_AFTER", "GUICHET_UNFINISHED", "GUICHET_WINDOWS", "GUICHET_PROVIDERS_FILE",
+		"GUICHET_WOOB_PYTHON", "GUICHET_WOOB_MODULES",
 	} {
 		if v := ts.Getenv(name); v != "" {
 			cmd.Env = append(cmd.Env, name+"="+v)

@@ -73,6 +73,9 @@ type Connector struct {
 	limits Limits
 	home   home
 
+	life context.Context // until Close
+	die  context.CancelFunc
+
 	mu      sync.Mutex // held while the institutions are being asked for: once for all who wait
 	known   []Module
 	stamp   string
@@ -94,11 +97,17 @@ func New(c Config) *Connector {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Connector{config: c, limits: c.Limits.orUsual()}
+	life, die := context.WithCancel(context.Background())
+	return &Connector{config: c, limits: c.Limits.orUsual(), life: life, die: die}
 }
 
 // Close removes what the connector keeps on disk. No run may be in progress.
-func (c *Connector) Close() error { return c.home.close() }
+func (c *Connector) Close() error {
+	c.die()
+	c.mu.Lock() // a worker that lists institutions ends first
+	defer c.mu.Unlock()
+	return c.home.close()
+}
 
 // Institutions lists what the workers installed can reach. A worker is asked
 // once, and again when what is installed has changed.
@@ -118,7 +127,7 @@ func (c *Connector) Institutions(ctx context.Context) ([]bank.Institution, error
 const again = 30 * time.Second
 
 // Modules is Institutions for operators: with those that cannot be used, and why.
-func (c *Connector) Modules(ctx context.Context) ([]Module, error) {
+func (c *Connector) Modules(context.Context) ([]Module, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	stamp := ""
@@ -131,9 +140,9 @@ func (c *Connector) Modules(ctx context.Context) ([]Module, error) {
 		return c.known, c.failed
 	}
 	// Whoever asks first may leave; the answer is for all.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.limits.Describe)
+	asking, cancel := context.WithTimeout(c.life, c.limits.Describe)
 	defer cancel()
-	c.known, c.failed = c.describe(ctx)
+	c.known, c.failed = c.describe(asking)
 	c.stamp, c.askedAt = stamp, c.config.Clock.Now()
 	return c.known, c.failed
 }

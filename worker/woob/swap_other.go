@@ -1,0 +1,5 @@
+//go:build !linux
+
+package woob
+
+func swap(a, b string) error { return swapByTurns(a, b) }
