@@ -35,7 +35,7 @@ type Subject struct {
 }
 
 // Password is what the suite logs in with, and looks for where it must not be.
-const Password = "sésame-ouvre-toi/24"
+const Password = "sésame-ouvre-toi/24" //nolint:gosec // opens nothing
 
 // An Account is what came of one account.
 type Account struct {

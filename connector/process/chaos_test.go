@@ -125,9 +125,11 @@ type misbehaviour struct {
 func crash(f func(*wretch)) misbehaviour {
 	return misbehaviour{do: f, kind: "connector_error", reason: "crash"}
 }
+
 func protocol(f func(*wretch)) misbehaviour {
 	return misbehaviour{do: f, kind: "connector_error", reason: "protocol"}
 }
+
 func late(f func(*wretch)) misbehaviour {
 	return misbehaviour{do: f, kind: "cancelled", reason: "deadline"}
 }

@@ -2,12 +2,13 @@ package process
 
 import (
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
 	"slices"
 	"sync"
-	"time"
+	"sync/atomic"
 
 	"guichet/bank"
 )
@@ -25,6 +26,7 @@ type child struct {
 	exited  chan struct{} // closed when the process has ended; its number is still taken
 	release chan struct{} // closed to have it reaped
 	gone    chan struct{} // closed when nothing of it is left for us to wait for
+	told    atomic.Bool   // it has been given its line, all of it
 	writers sync.WaitGroup
 }
 
@@ -74,7 +76,7 @@ func (k *child) open() error {
 		theirs = append(theirs, its)
 		return ours, its, nil
 	}
-	//nolint:noctx // its life is the run's: end kills it, with all that it started
+	// Its life is the run's: end kills it, with all that it started.
 	k.cmd = exec.Command(c.config.Command[0], c.config.Command[1:]...)
 	k.cmd.Dir = k.folder
 	k.cmd.Env = append([]string{"PATH=" + path, "LANG=C.UTF-8", "HOME=" + k.folder, "TMPDIR=" + k.folder}, c.config.Env...)
@@ -140,12 +142,18 @@ func (k *child) fork() error {
 
 // tell gives the child its one line. Its input stays open: that it ends is how a
 // worker learns that we are gone.
-func (k *child) tell(line []byte) { _, _ = k.stdin.Write(line) }
+func (k *child) tell(line []byte) {
+	if _, err := k.stdin.Write(line); err == nil {
+		k.told.Store(true)
+	}
+}
 
-// cancel tells the child to stop, in both ways that there are. It may be writing
-// to a pipe that nobody reads: then the signal is all it hears.
+// cancel tells the child to stop, in both ways that there are: a line, and a
+// signal where there are signals. One that reads neither is killed soon.
 func (k *child) cancel() {
-	_ = k.stdin.SetWriteDeadline(time.Time{}.Add(1)) // a request it never read is not waited for
+	if k.told.Load() {
+		k.writers.Go(func() { _, _ = io.WriteString(k.stdin, `{"type":"cancel"}`+"\n") }) // ends with our end of the pipe
+	}
 	terminate(k.cmd.Process)
 }
 

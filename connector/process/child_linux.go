@@ -38,7 +38,7 @@ func bound(pid int, l Limits) {
 func awaitExit(cmd *exec.Cmd) (reaped bool) {
 	for {
 		err := unix.Waitid(unix.P_PID, cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
-		if err != unix.EINTR { //nolint:errorlint // a number of the kernel, never wrapped
+		if err != unix.EINTR {
 			return false
 		}
 	}

@@ -64,7 +64,7 @@ func (h *home) remove(folder string) {
 	// A folder that it forbade itself to enter is opened again first.
 	_ = filepath.WalkDir(folder, func(at string, d os.DirEntry, _ error) error {
 		if d != nil && d.IsDir() {
-			_ = os.Chmod(at, 0o700) //nolint:gosec // our own folder, about to go
+			_ = os.Chmod(at, 0o700)
 		}
 		return nil
 	})

@@ -220,3 +220,27 @@ func TestRedactorKnowsDisguises(t *testing.T) {
 		t.Error("without the form, everything counts")
 	}
 }
+
+// TestOurPartOfARun: from the decision to run until the worker has been given its
+// order. What it does with it, and how long it takes to start, is its own.
+func TestOurPartOfARun(t *testing.T) {
+	c := chaosConnector()
+	defer func() { _ = c.Close() }()
+	line := []byte(`{"type":"run","v":1,"run":"x","op":"all","credentials":{"login":"well-behaved"}}` + "\n")
+	var took []time.Duration
+	for range 60 {
+		began := guichet.SystemClock().Now()
+		k, err := c.start()
+		if err != nil {
+			t.Fatal(err)
+		}
+		k.tell(line)
+		took = append(took, guichet.SystemClock().Now().Sub(began))
+		k.end()
+	}
+	slices.Sort(took)
+	t.Logf("until the order is given: half within %v, all within %v", took[len(took)/2], took[len(took)-1])
+	if half := took[len(took)/2]; half > 250*time.Millisecond { // some milliseconds, on a quiet machine
+		t.Errorf("half of them take %v and more", half)
+	}
+}

@@ -6,7 +6,7 @@ import "golang.org/x/sys/unix"
 // either.
 func swap(a, b string) error {
 	err := unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE)
-	if err == unix.EINVAL || err == unix.ENOSYS { //nolint:errorlint // numbers of the kernel: this file system cannot
+	if err == unix.EINVAL || err == unix.ENOSYS { // this file system cannot
 		return swapByTurns(a, b)
 	}
 	return err

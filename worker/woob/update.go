@@ -88,15 +88,15 @@ func place(modules string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if real, err := filepath.EvalSymlinks(at); err == nil {
-		return real, nil
+	if target, err := filepath.EvalSymlinks(at); err == nil {
+		return target, nil
 	}
 	return at, nil // there is none yet
 }
 
 // replace puts fresh in the place of at, which becomes the former one.
 func replace(at, fresh string) error {
-	if err := os.Chmod(fresh, 0o755); err != nil { //nolint:gosec // programs, to be read by whoever runs them
+	if err := os.Chmod(fresh, 0o755); err != nil {
 		return err
 	}
 	if _, err := os.Stat(at); errors.Is(err, fs.ErrNotExist) {

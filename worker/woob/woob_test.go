@@ -1,6 +1,7 @@
 package woob_test
 
 import (
+	"context"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -116,14 +117,14 @@ func TestWoobSameDataAsOurs(t *testing.T) {
 	if through.Outcome.Kind != bank.OK || direct.Outcome.Kind != bank.OK {
 		t.Fatalf("%+v %+v", through.Outcome, direct.Outcome)
 	}
-	if diff := cmp.Diff(comparable(wanted), comparable(accounts)); diff != "" {
+	if diff := cmp.Diff(alike(wanted), alike(accounts)); diff != "" {
 		t.Errorf("(-ours +woob)\n%s", diff)
 	}
 }
 
-// comparable leaves out what each reader words in its own way, and spaces, which
+// alike leaves out what each reader words in its own way, and spaces, which
 // woob makes all alike.
-func comparable(accounts []connectortest.Account) []connectortest.Account {
+func alike(accounts []connectortest.Account) []connectortest.Account {
 	for i := range accounts {
 		a := &accounts[i]
 		a.AsOf, a.Label, a.Subtype = time.Time{}, strings.Join(strings.Fields(a.Label), " "), ""
@@ -202,5 +203,43 @@ func TestWoobThatIsNotThere(t *testing.T) {
 		if err := c.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestWoobTimes: how long a person waits for us after a code, and how soon a
+// worker is gone after a cancel. The bounds are for a busy machine.
+func TestWoobTimes(t *testing.T) {
+	h := connectortest.Open(t, subject, "otp")
+	h.LogIn()
+	began := time.Now()
+	if o := h.Answer("000000"); o.Kind != bank.AnswerRejected {
+		t.Fatalf("%+v", o)
+	}
+	whole := time.Since(began)
+	t.Logf("an answer, with Python, woob and the bank: %v", whole)
+	if whole > 30*time.Second {
+		t.Errorf("an answer takes %v", whole)
+	}
+
+	hang := connectortest.Open(t, subject, "hang")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan bank.Result, 1)
+	go func() {
+		r, _ := hang.Run(ctx, nil)
+		ended <- r
+	}()
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for hang.Site.Counters("hang").Faults == 0 {
+		<-look.C
+	}
+	cancel()
+	began = time.Now()
+	<-ended
+	gone := time.Since(began)
+	t.Logf("from a cancel until nothing is left: %v", gone)
+	if gone > 3*time.Second {
+		t.Errorf("a cancelled worker is gone after %v", gone)
 	}
 }

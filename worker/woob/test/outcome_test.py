@@ -10,15 +10,14 @@ import urllib3
 import woob.browser.exceptions
 import woob.capabilities.captcha
 import woob.exceptions as x
+from guichet_worker.fetch import State, parameters
+from guichet_worker.outcome import LADDER, explain
 from lxml.etree import XMLSyntaxError
 from woob.browser.exceptions import BrowserTooManyRequests, ClientError, HTTPNotFound, LoggedOut, ServerError
 from woob.capabilities.bank import NoAccountsException
 from woob.capabilities.captcha import ImageCaptchaQuestion, RecaptchaV2Question
 from woob.tools.backend import Module
 from woob.tools.value import Value
-
-from guichet_worker.fetch import State, parameters
-from guichet_worker.outcome import LADDER, explain
 
 warnings.simplefilter("ignore")
 
@@ -43,7 +42,12 @@ CASES = [
     (x.ModuleLoadError("m", "no"), PRESENT, "connector_error", {"reason": "load"}),
     (x.ModuleInstallError("no"), PRESENT, "connector_error", {"reason": "missing"}),
     (NoAccountsException(), PRESENT, "no_accounts", {}),
-    (x.SentOTPQuestion("otp", medium_type="sms", medium_label="06", message="SMS"), PRESENT, "challenge", {"method": "otp_sent", "medium_type": "sms"}),
+    (
+        x.SentOTPQuestion("otp", medium_type="sms", medium_label="06", message="SMS"),
+        PRESENT,
+        "challenge",
+        {"method": "otp_sent", "medium_type": "sms"},
+    ),
     (x.SentOTPQuestion("otp", medium_type="email"), PRESENT, "challenge", {"method": "otp_sent", "medium_type": "mail"}),
     (x.SentOTPQuestion("otp"), ALONE, "interaction_required", {"reason": "sca"}),
     (x.OfflineOTPQuestion("otp", input="4821", message="Card"), PRESENT, "challenge", {"method": "otp_device", "prompt": "Card 4821"}),
@@ -74,7 +78,12 @@ CASES = [
     (x.BrowserIncorrectPassword("no", bad_fields=["login"]), ANSWERING, "bad_credentials", {}),
     (x.BrowserPasswordExpired("renew"), PRESENT, "credentials_expired", {"text": "renew"}),
     (x.AuthMethodNotImplemented("key"), PRESENT, "auth_unsupported", {}),
-    (x.ActionNeeded("terms", action_type=1, url="https://bank.test/t"), PRESENT, "action_required", {"reason": "acknowledge", "text": "terms https://bank.test/t"}),
+    (
+        x.ActionNeeded("terms", action_type=1, url="https://bank.test/t"),
+        PRESENT,
+        "action_required",
+        {"reason": "acknowledge", "text": "terms https://bank.test/t"},
+    ),
     (x.ActionNeeded("mfa", action_type=4), PRESENT, "action_required", {"reason": "perform_mfa"}),
     (ImageCaptchaQuestion(PNG), PRESENT, "challenge", {"method": "captcha"}),
     (ImageCaptchaQuestion(PNG), ALONE, "interaction_required", {"reason": "sca"}),
@@ -84,7 +93,12 @@ CASES = [
     (x.WrongCaptchaResponse(), PRESENT, "blocked", {}),
     (x.ScrapingBlocked("robot"), PRESENT, "blocked", {}),
     (x.BrowserForbidden("no"), PRESENT, "blocked", {}),
-    (BrowserTooManyRequests(next_try=datetime.datetime(2026, 11, 22, tzinfo=datetime.timezone.utc)), PRESENT, "rate_limited", {"retry_after": "2026-11-22T00:00:00Z"}),
+    (
+        BrowserTooManyRequests(next_try=datetime.datetime(2026, 11, 22, tzinfo=datetime.timezone.utc)),
+        PRESENT,
+        "rate_limited",
+        {"retry_after": "2026-11-22T00:00:00Z"},
+    ),
     (x.BrowserUnavailable("maintenance"), PRESENT, "unavailable", {"text": "maintenance"}),
     (x.BrowserUnavailable("maintenance"), ANSWERING, "unavailable", {}),
     (x.BrowserSSLError("tls"), PRESENT, "unavailable", {}),
