@@ -76,11 +76,18 @@ type Connector struct {
 	life context.Context // until Close
 	die  context.CancelFunc
 
-	mu      sync.Mutex // held while the institutions are being asked for: once for all who wait
-	known   []Module
+	mu       sync.Mutex
+	last     *listing // the institutions as last told, or being told
+	listings sync.WaitGroup
+}
+
+// A listing is one answer to what can be reached.
+type listing struct {
 	stamp   string
-	askedAt time.Time
-	failed  error
+	done    chan struct{} // closed when the rest is there
+	modules []Module
+	err     error
+	at      time.Time
 }
 
 var _ bank.Connector = (*Connector)(nil)
@@ -104,8 +111,7 @@ func New(c Config) *Connector {
 // Close removes what the connector keeps on disk. No run may be in progress.
 func (c *Connector) Close() error {
 	c.die()
-	c.mu.Lock() // a worker that lists institutions ends first
-	defer c.mu.Unlock()
+	c.listings.Wait()
 	return c.home.close()
 }
 
@@ -127,24 +133,45 @@ func (c *Connector) Institutions(ctx context.Context) ([]bank.Institution, error
 const again = 30 * time.Second
 
 // Modules is Institutions for operators: with those that cannot be used, and why.
-func (c *Connector) Modules(context.Context) ([]Module, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// Whoever asks may leave; the answer is for all who ask.
+func (c *Connector) Modules(ctx context.Context) ([]Module, error) {
+	l := c.listing()
+	select {
+	case <-l.done:
+		return l.modules, l.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// listing is the last one while it is good, or else one that is being made.
+func (c *Connector) listing() *listing {
 	stamp := ""
 	if c.config.Stamp != nil {
 		stamp = c.config.Stamp()
 	}
-	switch now := c.config.Clock.Now(); {
-	case c.askedAt.IsZero(), c.stamp != stamp:
-	case c.failed == nil, now.Sub(c.askedAt) < again:
-		return c.known, c.failed
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if l := c.last; l != nil && l.stamp == stamp {
+		select {
+		case <-l.done:
+			if l.err == nil || c.config.Clock.Now().Sub(l.at) < again {
+				return l
+			}
+		default:
+			return l
+		}
 	}
-	// Whoever asks first may leave; the answer is for all.
-	asking, cancel := context.WithTimeout(c.life, c.limits.Describe)
-	defer cancel()
-	c.known, c.failed = c.describe(asking)
-	c.stamp, c.askedAt = stamp, c.config.Clock.Now()
-	return c.known, c.failed
+	l := &listing{stamp: stamp, done: make(chan struct{})}
+	c.last = l
+	c.listings.Go(func() {
+		defer close(l.done)
+		ctx, cancel := context.WithTimeout(c.life, c.limits.Describe)
+		defer cancel()
+		l.modules, l.err = c.describe(ctx)
+		l.at = c.config.Clock.Now()
+	})
+	return l
 }
 
 // describe asks a worker what it can reach.
@@ -186,8 +213,17 @@ func (c *Connector) Run(ctx context.Context, run bank.Run, sink bank.Sink) bank.
 // masked lists the secret fields of an institution's form, when it is known.
 func (c *Connector) masked(institution string) map[string]bool {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, m := range c.known {
+	l := c.last
+	c.mu.Unlock()
+	if l == nil {
+		return nil
+	}
+	select {
+	case <-l.done:
+	default:
+		return nil // a run does not wait for it
+	}
+	for _, m := range l.modules {
 		if m.ID == institution {
 			secret := make(map[string]bool, len(m.Fields))
 			for _, f := range m.Fields {

@@ -162,7 +162,7 @@ func TestWoobDescribesWhatIsThere(t *testing.T) {
 			t.Errorf("fields: %s", diff)
 		}
 	}
-	if len(problems) != 3 || problems["choosy"] != "" || !strings.Contains(problems["broken"], "does not load") || !strings.Contains(problems["needy"], "no-such-package") {
+	if len(problems) != 4 || problems["choosy"] != "" || !strings.Contains(problems["quitter"], "SystemExit") || !strings.Contains(problems["broken"], "does not load") || !strings.Contains(problems["needy"], "no-such-package") {
 		t.Errorf("%q", problems)
 	}
 	list, err := c.Institutions(t.Context())

@@ -19,7 +19,7 @@ def describe(folder, wire):
             module = loader.get_or_load_module(name)
             if module.has_caps(CAPABILITY):
                 wire.emit("institution", **institution(name, module))
-        except Exception as e:
+        except (Exception, SystemExit) as e:
             wire.emit("institution", id=name, name=name, version="", fields=[], problem=problem(e))
     return {"outcome": {"kind": "ok"}}
 

@@ -120,7 +120,7 @@ def fetch(folder, order, wire):
         backend = build(folder, order, state)
         with backend:
             result = Reading(backend, order, wire).all()
-    except Exception as e:
+    except (Exception, SystemExit) as e:
         result = explain(e, order)
     if backend is not None:
         try:

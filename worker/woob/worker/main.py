@@ -26,7 +26,7 @@ def main():
             end = describe(sys.argv[1], wire)
         else:
             end = fetch(sys.argv[1], order, wire)
-    except Exception as e:  # woob itself cannot be imported, or we are wrong
+    except (Exception, SystemExit) as e:  # woob itself cannot be imported, or we are wrong
         traceback.print_exc()
         reason = "load" if isinstance(e, ImportError) else "bug"
         end = {"outcome": {"kind": "connector_error", "reason": reason, "text": type(e).__name__}}
