@@ -15,7 +15,7 @@ import (
 	"guichet"
 	"guichet/api"
 	"guichet/bank"
-	"guichet/connector/process"
+	workers "guichet/connector/process"
 	"guichet/grant"
 	"guichet/job"
 	"guichet/keyring"
@@ -35,7 +35,7 @@ type program struct {
 	keys   *keys
 	grant  *grant.Desk
 	bank   *bank.Desk
-	woob   *process.Connector // nil: not configured
+	woob   *workers.Connector // nil: not configured
 	people *people.Desk
 	mailer *mail.Sender // nil: mails are written to the log instead
 }

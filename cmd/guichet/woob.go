@@ -9,7 +9,7 @@ import (
 
 	"guichet"
 	"guichet/bank"
-	"guichet/connector/process"
+	workers "guichet/connector/process"
 	"guichet/worker/woob"
 )
 
@@ -27,7 +27,7 @@ func woobConfig(c config, clock guichet.Clock, log *slog.Logger) (w woob.Config,
 }
 
 // openWoob makes the connector of woob's modules, when it is configured.
-func (p *program) openWoob() (*process.Connector, error) {
+func (p *program) openWoob() (*workers.Connector, error) {
 	w, ok, err := woobConfig(p.config, p.clock, p.log)
 	if err != nil || !ok {
 		return nil, err
@@ -57,7 +57,7 @@ type moduleView struct {
 	Fields    []bank.Field `json:"fields"`
 }
 
-func viewModules(modules []process.Module) []moduleView {
+func viewModules(modules []workers.Module) []moduleView {
 	views := make([]moduleView, 0, len(modules))
 	for _, m := range modules {
 		v := moduleView{m.ID, m.Name, "woob", m.Version, m.Problem, m.Fields}
