@@ -1,0 +1,59 @@
+package grant
+
+import (
+	"context"
+	"time"
+
+	"guichet"
+)
+
+// An Office is what the back office reads beside a [Reader]: lists that stay
+// quick whatever their length, and figures.
+type Office interface {
+	// Search gives one page of requests. It first reads what changed since the
+	// last one, as far as that is little; Found.Behind tells what is left.
+	Search(ctx context.Context, s Search) (Found, error)
+	// Index reads what changed into the index that searches use, until nothing is
+	// left. A job does it every minute.
+	Index(ctx context.Context) (requests int, err error)
+}
+
+// A Search asks for requests; zero fields ask for nothing. What is archived and
+// never gave a token is hidden unless its status or Archived asks for it.
+type Search struct {
+	Provider string
+	Status   Status
+	Scope    string
+	SIRET    string // or the digits it begins with
+	Email    string // of a contact, or what it begins with
+	Words    string // each begins a word of the title, organization, number, SIRET, names or e-mails
+	From, To time.Time
+	Archived bool
+	Order    Order
+	After    string // Found.Next of the page before
+	Limit    int
+}
+
+// An Order of requests.
+type Order string
+
+// The orders.
+const (
+	ByNewest  Order = "" // as they came, the newest first
+	ByOldest  Order = "oldest"
+	ByChanged Order = "changed" // the latest change first
+)
+
+// Found is one page of a search.
+type Found struct {
+	Requests []Listed
+	// Next is where the next page begins; empty: there is none. A page may be
+	// shorter than asked for and still have a next one: a search looks at so many
+	// requests at most, so that a rare combination of frequent filters does not
+	// keep anyone waiting.
+	Next   string
+	Behind int64 // requests that changed and are not in the index yet
+}
+
+// ErrBadCursor is returned for a page that begins nowhere.
+var ErrBadCursor = &guichet.Error{Kind: guichet.Invalid, Code: "invalid_cursor", Field: "after", Reason: "This page of the list does not exist. Please begin again."}
