@@ -18,7 +18,8 @@ import (
 // rare, and looks at the terms of each candidate. What it may look at is bounded.
 const (
 	fewNumbers   = 2500 // a term with fewer requests is rare: all of them are looked at
-	mostExamined = 6000 // candidates of one page
+	fewChanges   = 400  // the same, when each has to be asked when it changed
+	mostExamined = 4000 // candidates of one page
 )
 
 // Search implements grant.Office.
@@ -164,20 +165,24 @@ func (w *walk) begin() error {
 
 // choose finds what to walk along.
 func (w *walk) choose() error {
+	few := int32(fewNumbers)
+	if w.s.Order == grant.ByChanged {
+		few = fewChanges
+	}
 	for _, prefix := range w.prefixes {
 		numbers, err := w.q.PrefixNumbers(w.ctx, query.PrefixNumbersParams{
-			FirstTerm: []byte(prefix), LastTerm: append([]byte(prefix), 0xff), Most: fewNumbers + 1,
+			FirstTerm: []byte(prefix), LastTerm: append([]byte(prefix), 0xff), Most: few + 1,
 		})
 		if err != nil {
 			return ErrUnavailable.Because(err)
 		}
-		if len(numbers) <= fewNumbers && (!w.rare || len(numbers) < len(w.few)) {
+		if len(numbers) <= int(few) && (!w.rare || len(numbers) < len(w.few)) {
 			w.few, w.rare = numbers, true
 		}
 	}
 	least := int64(math.MaxInt64)
 	for _, term := range w.exact {
-		count, err := w.q.CountTerm(w.ctx, query.CountTermParams{Term: []byte(term), Lowest: w.low, Highest: w.top, Most: fewNumbers + 1})
+		count, err := w.q.CountTerm(w.ctx, query.CountTermParams{Term: []byte(term), Lowest: w.low, Highest: w.top, Most: few + 1})
 		if err != nil {
 			return ErrUnavailable.Because(err)
 		}
@@ -189,8 +194,8 @@ func (w *walk) choose() error {
 		return nil
 	}
 	w.few, w.rare = nil, false
-	if least <= fewNumbers && w.s.Order == grant.ByChanged {
-		rows, err := w.q.TermNewest(w.ctx, query.TermNewestParams{Term: []byte(w.rarest), Lowest: w.low, Highest: w.top, Most: fewNumbers})
+	if least <= int64(few) && w.s.Order == grant.ByChanged {
+		rows, err := w.q.TermNewest(w.ctx, query.TermNewestParams{Term: []byte(w.rarest), Lowest: w.low, Highest: w.top, Most: few})
 		if err != nil {
 			return ErrUnavailable.Because(err)
 		}
