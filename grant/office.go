@@ -16,6 +16,42 @@ type Office interface {
 	// Index reads what changed into the index that searches use, until nothing is
 	// left. A job does it every minute.
 	Index(ctx context.Context) (requests int, err error)
+	// Expiring lists tokens that are not blocked and end between the two instants,
+	// those that end first first, after the last one of the page before.
+	Expiring(ctx context.Context, from, to time.Time, after Standing) ([]Standing, error)
+	// Prolongation gives how far somebody came; its zero value when nobody began.
+	Prolongation(ctx context.Context, token guichet.ID) (Prolongation, error)
+	// Forget removes links that are over.
+	Forget(ctx context.Context) error
+	// Figures counts what happened since an instant.
+	Figures(ctx context.Context, provider string, since, now time.Time) (Figures, error)
+}
+
+// Figures are what the page of statistics shows.
+type Figures struct {
+	Weeks     []Week // one for each week since, the oldest first, empty ones too
+	Median    time.Duration
+	Validated int64 // how many the median is of
+	Tokens    []TokenFigure
+	Scopes    []ScopeFigure // the most frequent first
+}
+
+// A Week counts the requests that came in it, by how far they have come since.
+type Week struct {
+	Begins                                           time.Time // a Monday, 0:00 UTC
+	Received, Submitted, Validated, Refused, Revoked int64
+}
+
+// A TokenFigure counts the tokens of one provider.
+type TokenFigure struct {
+	Provider                          string
+	Alive, Expiring, Expired, Blocked int64 // Expiring are alive too
+}
+
+// A ScopeFigure counts the tokens that work and have the scope.
+type ScopeFigure struct {
+	Scope  string
+	Tokens int64
 }
 
 // A Search asks for requests; zero fields ask for nothing. What is archived and

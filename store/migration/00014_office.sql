@@ -51,11 +51,11 @@ CREATE INDEX handovers_expiry ON handovers (expires_at);
 -- prolongations: what an applicant answered so far when asking for more time.
 CREATE TABLE prolongations (
     token_id   TEXT PRIMARY KEY REFERENCES tokens (id),
-    state      TEXT NOT NULL,              -- open, leave, changed, done
     asked_by   TEXT NOT NULL,
     in_charge  TEXT NOT NULL,
     purpose    TEXT NOT NULL,
     contacts   TEXT NOT NULL,
+    done_at    BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
     version    BIGINT NOT NULL
 ); -- keyed

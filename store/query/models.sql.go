@@ -243,11 +243,11 @@ type Person struct {
 
 type Prolongation struct {
 	TokenID   string
-	State     string
 	AskedBy   string
 	InCharge  string
 	Purpose   string
 	Contacts  string
+	DoneAt    int64
 	UpdatedAt int64
 	Version   int64
 }

@@ -9,6 +9,23 @@ import (
 	"context"
 )
 
+const assignAlert = `-- name: AssignAlert :execrows
+UPDATE alerts SET assigned_to = $2 WHERE id = $1 AND acknowledged_at = 0
+`
+
+type AssignAlertParams struct {
+	ID         string
+	AssignedTo string
+}
+
+func (q *Queries) AssignAlert(ctx context.Context, arg AssignAlertParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, assignAlert, arg.ID, arg.AssignedTo)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const changedAt = `-- name: ChangedAt :one
 SELECT updated_at FROM requests WHERE id = $1
 `
@@ -55,6 +72,41 @@ func (q *Queries) CountTerm(ctx context.Context, arg CountTermParams) (int64, er
 	return count, err
 }
 
+const delaysOf = `-- name: DelaysOf :many
+SELECT CAST(validated_at - submitted_at AS BIGINT) AS delay FROM request_index
+WHERE n >= CAST($1 AS BIGINT) AND submitted_at <> 0 AND validated_at > submitted_at
+  AND (CAST($2 AS TEXT) = '' OR provider = $2)
+ORDER BY n DESC LIMIT 20000
+`
+
+type DelaysOfParams struct {
+	Since    int64
+	Provider string
+}
+
+func (q *Queries) DelaysOf(ctx context.Context, arg DelaysOfParams) ([]int64, error) {
+	rows, err := q.db.QueryContext(ctx, delaysOf, arg.Since, arg.Provider)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []int64
+	for rows.Next() {
+		var delay int64
+		if err := rows.Scan(&delay); err != nil {
+			return nil, err
+		}
+		items = append(items, delay)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const deleteTerm = `-- name: DeleteTerm :exec
 DELETE FROM request_terms WHERE term = $1 AND n = $2
 `
@@ -66,6 +118,81 @@ type DeleteTermParams struct {
 
 func (q *Queries) DeleteTerm(ctx context.Context, arg DeleteTermParams) error {
 	_, err := q.db.ExecContext(ctx, deleteTerm, arg.Term, arg.N)
+	return err
+}
+
+const expiring = `-- name: Expiring :many
+SELECT tokens.id, tokens.request_id, tokens.authorization_id, tokens.status_index, tokens.scopes, tokens.title, tokens.legacy_id, tokens.issued_at, tokens.expires_at, tokens.block_at, tokens.blocked_at, tokens.block_reason, tokens.reminders, tokens.version, requests.provider, requests.external_id, requests.title AS request_title, requests.organization, requests.status
+FROM tokens JOIN requests ON requests.id = tokens.request_id
+WHERE tokens.blocked_at = 0 AND tokens.expires_at <= CAST($1 AS BIGINT)
+  AND (tokens.expires_at, tokens.id) > (CAST($2 AS BIGINT), CAST($3 AS TEXT))
+ORDER BY tokens.expires_at, tokens.id LIMIT 200
+`
+
+type ExpiringParams struct {
+	Until   int64
+	AfterAt int64
+	AfterID string
+}
+
+type ExpiringRow struct {
+	Token        Token
+	Provider     string
+	ExternalID   string
+	RequestTitle string
+	Organization string
+	Status       string
+}
+
+func (q *Queries) Expiring(ctx context.Context, arg ExpiringParams) ([]ExpiringRow, error) {
+	rows, err := q.db.QueryContext(ctx, expiring, arg.Until, arg.AfterAt, arg.AfterID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ExpiringRow
+	for rows.Next() {
+		var i ExpiringRow
+		if err := rows.Scan(
+			&i.Token.ID,
+			&i.Token.RequestID,
+			&i.Token.AuthorizationID,
+			&i.Token.StatusIndex,
+			&i.Token.Scopes,
+			&i.Token.Title,
+			&i.Token.LegacyID,
+			&i.Token.IssuedAt,
+			&i.Token.ExpiresAt,
+			&i.Token.BlockAt,
+			&i.Token.BlockedAt,
+			&i.Token.BlockReason,
+			&i.Token.Reminders,
+			&i.Token.Version,
+			&i.Provider,
+			&i.ExternalID,
+			&i.RequestTitle,
+			&i.Organization,
+			&i.Status,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const forgetHandovers = `-- name: ForgetHandovers :exec
+DELETE FROM handovers WHERE expires_at < $1
+`
+
+func (q *Queries) ForgetHandovers(ctx context.Context, expiresAt int64) error {
+	_, err := q.db.ExecContext(ctx, forgetHandovers, expiresAt)
 	return err
 }
 
@@ -102,6 +229,33 @@ func (q *Queries) IndexedRequest(ctx context.Context, requestID string) (Indexed
 	return i, err
 }
 
+const insertHandover = `-- name: InsertHandover :exec
+INSERT INTO handovers (id, hash, token_id, given_by, given_to, created_at, expires_at, used_at) VALUES ($1, $2, $3, $4, $5, $6, $7, 0)
+`
+
+type InsertHandoverParams struct {
+	ID        string
+	Hash      []byte
+	TokenID   string
+	GivenBy   string
+	GivenTo   string
+	CreatedAt int64
+	ExpiresAt int64
+}
+
+func (q *Queries) InsertHandover(ctx context.Context, arg InsertHandoverParams) error {
+	_, err := q.db.ExecContext(ctx, insertHandover,
+		arg.ID,
+		arg.Hash,
+		arg.TokenID,
+		arg.GivenBy,
+		arg.GivenTo,
+		arg.CreatedAt,
+		arg.ExpiresAt,
+	)
+	return err
+}
+
 const insertIndexed = `-- name: InsertIndexed :execrows
 INSERT INTO request_index (n, request_id, provider, status, submitted_at, validated_at, revoked_at, terms)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (n) DO NOTHING
@@ -128,6 +282,37 @@ func (q *Queries) InsertIndexed(ctx context.Context, arg InsertIndexedParams) (i
 		arg.ValidatedAt,
 		arg.RevokedAt,
 		arg.Terms,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const insertProlongation = `-- name: InsertProlongation :execrows
+INSERT INTO prolongations (token_id, asked_by, in_charge, purpose, contacts, done_at, updated_at, version)
+VALUES ($1, $2, $3, $4, $5, $6, $7, 1) ON CONFLICT (token_id) DO NOTHING
+`
+
+type InsertProlongationParams struct {
+	TokenID   string
+	AskedBy   string
+	InCharge  string
+	Purpose   string
+	Contacts  string
+	DoneAt    int64
+	UpdatedAt int64
+}
+
+func (q *Queries) InsertProlongation(ctx context.Context, arg InsertProlongationParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, insertProlongation,
+		arg.TokenID,
+		arg.AskedBy,
+		arg.InCharge,
+		arg.Purpose,
+		arg.Contacts,
+		arg.DoneAt,
+		arg.UpdatedAt,
 	)
 	if err != nil {
 		return 0, err
@@ -241,6 +426,26 @@ func (q *Queries) PrefixNumbers(ctx context.Context, arg PrefixNumbersParams) ([
 	return items, nil
 }
 
+const prolongation = `-- name: Prolongation :one
+SELECT token_id, asked_by, in_charge, purpose, contacts, done_at, updated_at, version FROM prolongations WHERE token_id = $1
+`
+
+func (q *Queries) Prolongation(ctx context.Context, tokenID string) (Prolongation, error) {
+	row := q.db.QueryRowContext(ctx, prolongation, tokenID)
+	var i Prolongation
+	err := row.Scan(
+		&i.TokenID,
+		&i.AskedBy,
+		&i.InCharge,
+		&i.Purpose,
+		&i.Contacts,
+		&i.DoneAt,
+		&i.UpdatedAt,
+		&i.Version,
+	)
+	return i, err
+}
+
 const queued = `-- name: Queued :many
 SELECT request_id FROM request_queue ORDER BY request_id LIMIT $1
 `
@@ -315,6 +520,31 @@ func (q *Queries) RecentlyChanged(ctx context.Context, arg RecentlyChangedParams
 	return items, nil
 }
 
+const redeemHandover = `-- name: RedeemHandover :one
+UPDATE handovers SET used_at = $1 WHERE hash = $2 AND used_at = 0 AND expires_at > $1 RETURNING id, hash, token_id, given_by, given_to, created_at, expires_at, used_at
+`
+
+type RedeemHandoverParams struct {
+	Now  int64
+	Hash []byte
+}
+
+func (q *Queries) RedeemHandover(ctx context.Context, arg RedeemHandoverParams) (Handover, error) {
+	row := q.db.QueryRowContext(ctx, redeemHandover, arg.Now, arg.Hash)
+	var i Handover
+	err := row.Scan(
+		&i.ID,
+		&i.Hash,
+		&i.TokenID,
+		&i.GivenBy,
+		&i.GivenTo,
+		&i.CreatedAt,
+		&i.ExpiresAt,
+		&i.UsedAt,
+	)
+	return i, err
+}
+
 const requestToIndex = `-- name: RequestToIndex :one
 SELECT id, provider, status, scopes, search_text, created_at, first_submitted_at, validated_at, revoked_at FROM requests WHERE id = $1
 `
@@ -346,6 +576,46 @@ func (q *Queries) RequestToIndex(ctx context.Context, id string) (RequestToIndex
 		&i.RevokedAt,
 	)
 	return i, err
+}
+
+const scopeFigures = `-- name: ScopeFigures :many
+SELECT tokens.scopes, COUNT(*) AS number FROM tokens JOIN requests ON requests.id = tokens.request_id
+WHERE tokens.blocked_at = 0 AND tokens.expires_at > CAST($1 AS BIGINT)
+  AND (CAST($2 AS TEXT) = '' OR requests.provider = $2)
+GROUP BY tokens.scopes
+`
+
+type ScopeFiguresParams struct {
+	Now      int64
+	Provider string
+}
+
+type ScopeFiguresRow struct {
+	Scopes string
+	Number int64
+}
+
+func (q *Queries) ScopeFigures(ctx context.Context, arg ScopeFiguresParams) ([]ScopeFiguresRow, error) {
+	rows, err := q.db.QueryContext(ctx, scopeFigures, arg.Now, arg.Provider)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ScopeFiguresRow
+	for rows.Next() {
+		var i ScopeFiguresRow
+		if err := rows.Scan(&i.Scopes, &i.Number); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const termNewest = `-- name: TermNewest :many
@@ -442,6 +712,60 @@ func (q *Queries) TermOldest(ctx context.Context, arg TermOldestParams) ([]TermO
 	return items, nil
 }
 
+const tokenFigures = `-- name: TokenFigures :many
+SELECT requests.provider,
+  CAST(SUM(CASE WHEN tokens.blocked_at = 0 AND tokens.expires_at > CAST($1 AS BIGINT) THEN 1 ELSE 0 END) AS BIGINT) AS alive,
+  CAST(SUM(CASE WHEN tokens.blocked_at = 0 AND tokens.expires_at > CAST($1 AS BIGINT) AND tokens.expires_at < CAST($2 AS BIGINT) THEN 1 ELSE 0 END) AS BIGINT) AS expiring,
+  CAST(SUM(CASE WHEN tokens.blocked_at = 0 AND tokens.expires_at <= CAST($1 AS BIGINT) THEN 1 ELSE 0 END) AS BIGINT) AS expired,
+  CAST(SUM(CASE WHEN tokens.blocked_at <> 0 THEN 1 ELSE 0 END) AS BIGINT) AS blocked
+FROM tokens JOIN requests ON requests.id = tokens.request_id
+WHERE CAST($3 AS TEXT) = '' OR requests.provider = $3
+GROUP BY requests.provider ORDER BY requests.provider
+`
+
+type TokenFiguresParams struct {
+	Now      int64
+	Soon     int64
+	Provider string
+}
+
+type TokenFiguresRow struct {
+	Provider string
+	Alive    int64
+	Expiring int64
+	Expired  int64
+	Blocked  int64
+}
+
+func (q *Queries) TokenFigures(ctx context.Context, arg TokenFiguresParams) ([]TokenFiguresRow, error) {
+	rows, err := q.db.QueryContext(ctx, tokenFigures, arg.Now, arg.Soon, arg.Provider)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []TokenFiguresRow
+	for rows.Next() {
+		var i TokenFiguresRow
+		if err := rows.Scan(
+			&i.Provider,
+			&i.Alive,
+			&i.Expiring,
+			&i.Expired,
+			&i.Blocked,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const unqueue = `-- name: Unqueue :execrows
 DELETE FROM request_queue WHERE request_id = $1
 `
@@ -479,4 +803,92 @@ func (q *Queries) UpdateIndexed(ctx context.Context, arg UpdateIndexedParams) er
 		arg.Terms,
 	)
 	return err
+}
+
+const updateProlongation = `-- name: UpdateProlongation :execrows
+UPDATE prolongations SET asked_by = $2, in_charge = $3, purpose = $4, contacts = $5, done_at = $6, updated_at = $7, version = version + 1
+WHERE token_id = $1 AND version = $8
+`
+
+type UpdateProlongationParams struct {
+	TokenID   string
+	AskedBy   string
+	InCharge  string
+	Purpose   string
+	Contacts  string
+	DoneAt    int64
+	UpdatedAt int64
+	Version   int64
+}
+
+func (q *Queries) UpdateProlongation(ctx context.Context, arg UpdateProlongationParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, updateProlongation,
+		arg.TokenID,
+		arg.AskedBy,
+		arg.InCharge,
+		arg.Purpose,
+		arg.Contacts,
+		arg.DoneAt,
+		arg.UpdatedAt,
+		arg.Version,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const weeksOf = `-- name: WeeksOf :many
+SELECT CAST((n - CAST($1 AS BIGINT)) / 604800000000 AS BIGINT) AS week, COUNT(*) AS received,
+  CAST(SUM(CASE WHEN submitted_at <> 0 OR validated_at <> 0 OR status IN ('submitted', 'refused', 'changes_requested') THEN 1 ELSE 0 END) AS BIGINT) AS submitted,
+  CAST(SUM(CASE WHEN validated_at <> 0 THEN 1 ELSE 0 END) AS BIGINT) AS validated,
+  CAST(SUM(CASE WHEN status = 'refused' THEN 1 ELSE 0 END) AS BIGINT) AS refused,
+  CAST(SUM(CASE WHEN status = 'revoked' THEN 1 ELSE 0 END) AS BIGINT) AS revoked
+FROM request_index
+WHERE n >= CAST($1 AS BIGINT) AND (CAST($2 AS TEXT) = '' OR provider = $2)
+GROUP BY 1 ORDER BY 1
+`
+
+type WeeksOfParams struct {
+	Since    int64
+	Provider string
+}
+
+type WeeksOfRow struct {
+	Week      int64
+	Received  int64
+	Submitted int64
+	Validated int64
+	Refused   int64
+	Revoked   int64
+}
+
+func (q *Queries) WeeksOf(ctx context.Context, arg WeeksOfParams) ([]WeeksOfRow, error) {
+	rows, err := q.db.QueryContext(ctx, weeksOf, arg.Since, arg.Provider)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []WeeksOfRow
+	for rows.Next() {
+		var i WeeksOfRow
+		if err := rows.Scan(
+			&i.Week,
+			&i.Received,
+			&i.Submitted,
+			&i.Validated,
+			&i.Refused,
+			&i.Revoked,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
