@@ -10,14 +10,16 @@ import (
 
 // Errors of the applicants' verbs.
 var (
-	ErrHandover      = &guichet.Error{Kind: guichet.Gone, Code: "handover_over", Reason: "This link was used, is too old, or its token is blocked. Ask whoever gave it to you for another one."}
-	ErrTokenBlocked  = &guichet.Error{Kind: guichet.Conflict, Code: "token_blocked", Reason: "This token is blocked: it is refused everywhere."}
-	ErrNotApplicant  = &guichet.Error{Kind: guichet.Forbidden, Code: "not_applicant", Reason: "Only the applicant of the request may do this."}
-	ErrTooSoon       = &guichet.Error{Kind: guichet.Conflict, Code: "too_soon", Reason: "A token can be prolonged during its last 90 days."}
-	ErrUnanswered    = &guichet.Error{Kind: guichet.Invalid, Code: "unanswered", Reason: "Please choose an answer."}
-	ErrNotToProlong  = &guichet.Error{Kind: guichet.Conflict, Code: "not_to_prolong", Reason: "With these answers the token is not prolonged here."}
-	handoverLifetime = 4 * time.Hour
+	ErrHandover     = &guichet.Error{Kind: guichet.Gone, Code: "handover_over", Reason: "This link was used, is too old, or its token is blocked. Ask whoever gave it to you for another one."}
+	ErrTokenBlocked = &guichet.Error{Kind: guichet.Conflict, Code: "token_blocked", Reason: "This token is blocked: it is refused everywhere."}
+	ErrNotApplicant = &guichet.Error{Kind: guichet.Forbidden, Code: "not_applicant", Reason: "Only the applicant of the request may do this."}
+	ErrTooSoon      = &guichet.Error{Kind: guichet.Conflict, Code: "too_soon", Reason: "A token can be prolonged during its last 90 days."}
+	ErrUnanswered   = &guichet.Error{Kind: guichet.Invalid, Code: "unanswered", Reason: "Please choose an answer."}
+	ErrNotToProlong = &guichet.Error{Kind: guichet.Conflict, Code: "not_to_prolong", Reason: "With these answers the token is not prolonged here."}
 )
+
+// HandoverLifetime is how long a link by which a token is handed over is good.
+const HandoverLifetime = 4 * time.Hour
 
 // MayHold tells whether the person with the e-mail may have the tokens of the
 // request: the applicant and the technical contact, as the source names them now.
@@ -68,7 +70,7 @@ func (d *Desk) HandOver(ctx context.Context, by guichet.Actor, id guichet.ID, to
 		now := d.Clock.Now()
 		h := Handover{
 			ID: d.Clock.NewID(), Hash: sha256.Sum256([]byte(secret.Reveal())), TokenID: id, By: by.Name, To: to,
-			CreatedAt: now, ExpiresAt: now.Add(handoverLifetime),
+			CreatedAt: now, ExpiresAt: now.Add(HandoverLifetime),
 		}
 		if err := tx.Lend(&h); err != nil {
 			return err
@@ -146,6 +148,9 @@ const (
 	StepLeave   Step = "leave"   // not in charge: somebody else must ask
 	StepChanged Step = "changed" // something changed: the source must know first
 	StepDone    Step = "done"
+
+	// StartAgain is no step: it is what one answers to begin again.
+	StartAgain Step = "again"
 )
 
 // Steps lists them all.
@@ -174,6 +179,10 @@ func (p Prolongation) Step() Step {
 
 // answer fills in one question.
 func (p *Prolongation) answer(step Step, value string) error {
+	if step == StartAgain {
+		p.InCharge, p.Purpose, p.Contacts = "", "", ""
+		return nil
+	}
 	if value != Yes && value != No && (value != Soon || step != AskInCharge) {
 		return ErrUnanswered
 	}

@@ -293,3 +293,27 @@ func (d *Desk) findToken(tx Tx, s Standing) (Request, Token, error) {
 	}
 	return Request{}, Token{}, ErrNoToken
 }
+
+// Extend gives a token 18 more months from now, by the hand of an operator.
+func (d *Desk) Extend(ctx context.Context, by guichet.Actor, id guichet.ID) error {
+	standing, err := d.Store.Standing(ctx, id)
+	if err != nil {
+		return err
+	}
+	return d.Store.Update(ctx, func(tx Tx) error {
+		request, token, err := d.findToken(tx, standing)
+		switch {
+		case err != nil:
+			return err
+		case !token.BlockedAt.IsZero():
+			return ErrTokenBlocked
+		case request.Situation() != IsValidated:
+			return ErrNotValidated
+		}
+		token.ExpiresAt, token.Reminders = ExpiryFrom(d.Clock.Now()), nil
+		if err := tx.Amend(&token); err != nil {
+			return err
+		}
+		return d.audit(tx, by, "token.prolonged", request.Subject(), map[string]string{"token": id.String()})
+	})
+}

@@ -178,3 +178,23 @@ func (a Alerts) Assign(ctx context.Context, by guichet.Actor, id guichet.ID, to 
 		})
 	})
 }
+
+// journal chooses the query whose index fits: the journal is the longest table.
+func (g Grant) journal(ctx context.Context, f grant.DeliveryFilter) ([]query.Delivery, error) {
+	before, most := cmp.Or(string(f.Before), "z"), limit(f.Limit) // after every identifier
+	switch {
+	case f.Open:
+		return g.s.reader.OpenDeliveries(ctx, query.OpenDeliveriesParams{
+			Provider: f.Provider, Effect: string(f.Effect), ExternalID: f.ExternalID, BeforeID: before, MaxRows: most,
+		})
+	case f.Provider != "" && f.ExternalID != "":
+		return g.s.reader.ChainDeliveries(ctx, query.ChainDeliveriesParams{
+			Chain: f.Provider + "/" + f.ExternalID, Effect: string(f.Effect), BeforeID: before, MaxRows: most,
+		})
+	case f.ExternalID == "" && f.Effect != "" && f.Effect != grant.Applied && f.Effect != grant.Duplicate:
+		return g.s.reader.OddDeliveries(ctx, query.OddDeliveriesParams{Provider: f.Provider, Effect: string(f.Effect), BeforeID: before, MaxRows: most})
+	}
+	return g.s.reader.Deliveries(ctx, query.DeliveriesParams{
+		Provider: f.Provider, ExternalID: f.ExternalID, Effect: string(f.Effect), BeforeID: string(f.Before), MaxRows: most,
+	})
+}

@@ -32,6 +32,9 @@ CREATE TABLE request_terms (
 -- Who sees to an alert; empty: nobody yet.
 ALTER TABLE alerts ADD COLUMN assigned_to TEXT NOT NULL DEFAULT '';
 
+-- What the journal shows of the few deliveries that are not the rule.
+CREATE INDEX deliveries_odd ON deliveries (effect, id) WHERE effect NOT IN ('applied', 'duplicate');
+
 CREATE INDEX tokens_expiry ON tokens (expires_at) WHERE blocked_at = 0;
 
 -- handovers: links by which a token is given to somebody else, once.

@@ -122,3 +122,23 @@ GROUP BY tokens.scopes;
 
 -- name: AssignAlert :execrows
 UPDATE alerts SET assigned_to = $2 WHERE id = $1 AND acknowledged_at = 0;
+
+-- name: OpenDeliveries :many
+SELECT * FROM deliveries
+WHERE resolved_at = 0 AND effect IN ('held', 'quarantined')
+  AND (CAST(sqlc.arg(provider) AS TEXT) = '' OR provider = sqlc.arg(provider))
+  AND (CAST(sqlc.arg(effect) AS TEXT) = '' OR effect = sqlc.arg(effect))
+  AND (CAST(sqlc.arg(external_id) AS TEXT) = '' OR external_id = sqlc.arg(external_id))
+  AND id < sqlc.arg(before_id)
+ORDER BY id DESC LIMIT sqlc.arg(max_rows);
+
+-- name: ChainDeliveries :many
+SELECT * FROM deliveries
+WHERE chain = sqlc.arg(chain) AND (CAST(sqlc.arg(effect) AS TEXT) = '' OR effect = sqlc.arg(effect)) AND id < sqlc.arg(before_id)
+ORDER BY id DESC LIMIT sqlc.arg(max_rows);
+
+-- name: OddDeliveries :many
+SELECT * FROM deliveries
+WHERE effect NOT IN ('applied', 'duplicate') AND effect = sqlc.arg(effect)
+  AND (CAST(sqlc.arg(provider) AS TEXT) = '' OR provider = sqlc.arg(provider)) AND id < sqlc.arg(before_id)
+ORDER BY id DESC LIMIT sqlc.arg(max_rows);

@@ -26,6 +26,77 @@ func (q *Queries) AssignAlert(ctx context.Context, arg AssignAlertParams) (int64
 	return result.RowsAffected()
 }
 
+const chainDeliveries = `-- name: ChainDeliveries :many
+SELECT id, chain, n, provider, external_id, format, event, model_type, fired_at, received_at, identity, effect, note, before, after, token_id, refused, problem, blocked, mails, replay_of, actor_kind, actor_id, actor_name, resolved_at, body_hash, prev, hash, body FROM deliveries
+WHERE chain = $1 AND (CAST($2 AS TEXT) = '' OR effect = $2) AND id < $3
+ORDER BY id DESC LIMIT $4
+`
+
+type ChainDeliveriesParams struct {
+	Chain    string
+	Effect   string
+	BeforeID string
+	MaxRows  int32
+}
+
+func (q *Queries) ChainDeliveries(ctx context.Context, arg ChainDeliveriesParams) ([]Delivery, error) {
+	rows, err := q.db.QueryContext(ctx, chainDeliveries,
+		arg.Chain,
+		arg.Effect,
+		arg.BeforeID,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Delivery
+	for rows.Next() {
+		var i Delivery
+		if err := rows.Scan(
+			&i.ID,
+			&i.Chain,
+			&i.N,
+			&i.Provider,
+			&i.ExternalID,
+			&i.Format,
+			&i.Event,
+			&i.ModelType,
+			&i.FiredAt,
+			&i.ReceivedAt,
+			&i.Identity,
+			&i.Effect,
+			&i.Note,
+			&i.Before,
+			&i.After,
+			&i.TokenID,
+			&i.Refused,
+			&i.Problem,
+			&i.Blocked,
+			&i.Mails,
+			&i.ReplayOf,
+			&i.ActorKind,
+			&i.ActorID,
+			&i.ActorName,
+			&i.ResolvedAt,
+			&i.BodyHash,
+			&i.Prev,
+			&i.Hash,
+			&i.Body,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const changedAt = `-- name: ChangedAt :one
 SELECT updated_at FROM requests WHERE id = $1
 `
@@ -390,6 +461,155 @@ func (q *Queries) ListedRequest(ctx context.Context, arg ListedRequestParams) (L
 		&i.Alerted,
 	)
 	return i, err
+}
+
+const oddDeliveries = `-- name: OddDeliveries :many
+SELECT id, chain, n, provider, external_id, format, event, model_type, fired_at, received_at, identity, effect, note, before, after, token_id, refused, problem, blocked, mails, replay_of, actor_kind, actor_id, actor_name, resolved_at, body_hash, prev, hash, body FROM deliveries
+WHERE effect NOT IN ('applied', 'duplicate') AND effect = $1
+  AND (CAST($2 AS TEXT) = '' OR provider = $2) AND id < $3
+ORDER BY id DESC LIMIT $4
+`
+
+type OddDeliveriesParams struct {
+	Effect   string
+	Provider string
+	BeforeID string
+	MaxRows  int32
+}
+
+func (q *Queries) OddDeliveries(ctx context.Context, arg OddDeliveriesParams) ([]Delivery, error) {
+	rows, err := q.db.QueryContext(ctx, oddDeliveries,
+		arg.Effect,
+		arg.Provider,
+		arg.BeforeID,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Delivery
+	for rows.Next() {
+		var i Delivery
+		if err := rows.Scan(
+			&i.ID,
+			&i.Chain,
+			&i.N,
+			&i.Provider,
+			&i.ExternalID,
+			&i.Format,
+			&i.Event,
+			&i.ModelType,
+			&i.FiredAt,
+			&i.ReceivedAt,
+			&i.Identity,
+			&i.Effect,
+			&i.Note,
+			&i.Before,
+			&i.After,
+			&i.TokenID,
+			&i.Refused,
+			&i.Problem,
+			&i.Blocked,
+			&i.Mails,
+			&i.ReplayOf,
+			&i.ActorKind,
+			&i.ActorID,
+			&i.ActorName,
+			&i.ResolvedAt,
+			&i.BodyHash,
+			&i.Prev,
+			&i.Hash,
+			&i.Body,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const openDeliveries = `-- name: OpenDeliveries :many
+SELECT id, chain, n, provider, external_id, format, event, model_type, fired_at, received_at, identity, effect, note, before, after, token_id, refused, problem, blocked, mails, replay_of, actor_kind, actor_id, actor_name, resolved_at, body_hash, prev, hash, body FROM deliveries
+WHERE resolved_at = 0 AND effect IN ('held', 'quarantined')
+  AND (CAST($1 AS TEXT) = '' OR provider = $1)
+  AND (CAST($2 AS TEXT) = '' OR effect = $2)
+  AND (CAST($3 AS TEXT) = '' OR external_id = $3)
+  AND id < $4
+ORDER BY id DESC LIMIT $5
+`
+
+type OpenDeliveriesParams struct {
+	Provider   string
+	Effect     string
+	ExternalID string
+	BeforeID   string
+	MaxRows    int32
+}
+
+func (q *Queries) OpenDeliveries(ctx context.Context, arg OpenDeliveriesParams) ([]Delivery, error) {
+	rows, err := q.db.QueryContext(ctx, openDeliveries,
+		arg.Provider,
+		arg.Effect,
+		arg.ExternalID,
+		arg.BeforeID,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Delivery
+	for rows.Next() {
+		var i Delivery
+		if err := rows.Scan(
+			&i.ID,
+			&i.Chain,
+			&i.N,
+			&i.Provider,
+			&i.ExternalID,
+			&i.Format,
+			&i.Event,
+			&i.ModelType,
+			&i.FiredAt,
+			&i.ReceivedAt,
+			&i.Identity,
+			&i.Effect,
+			&i.Note,
+			&i.Before,
+			&i.After,
+			&i.TokenID,
+			&i.Refused,
+			&i.Problem,
+			&i.Blocked,
+			&i.Mails,
+			&i.ReplayOf,
+			&i.ActorKind,
+			&i.ActorID,
+			&i.ActorName,
+			&i.ResolvedAt,
+			&i.BodyHash,
+			&i.Prev,
+			&i.Hash,
+			&i.Body,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const prefixNumbers = `-- name: PrefixNumbers :many
