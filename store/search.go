@@ -297,7 +297,7 @@ func (w *walk) alongTerm() error {
 }
 
 func (w *walk) piece(most int) ([]query.TermNewestRow, error) {
-	p := query.TermNewestParams{Term: []byte(w.rarest), Lowest: w.low, Highest: w.top, Most: int32(most)} //nolint:gosec // mostExamined at most
+	p := query.TermNewestParams{Term: []byte(w.rarest), Lowest: w.low, Highest: w.top, Most: int32(most)}
 	if w.s.Order != grant.ByOldest {
 		return w.q.TermNewest(w.ctx, p)
 	}
@@ -312,7 +312,7 @@ func (w *walk) piece(most int) ([]query.TermNewestRow, error) {
 // alongChanges walks all requests, the latest change first.
 func (w *walk) alongChanges() error {
 	for examined, piece := 0, w.most+1; examined < mostExamined; piece = min(4*piece, mostExamined-examined) {
-		rows, err := w.q.RecentlyChanged(w.ctx, query.RecentlyChangedParams{BeforeAt: w.at, BeforeID: w.id, Most: int32(piece)}) //nolint:gosec // mostExamined at most
+		rows, err := w.q.RecentlyChanged(w.ctx, query.RecentlyChangedParams{BeforeAt: w.at, BeforeID: w.id, Most: int32(piece)})
 		if err != nil {
 			return ErrUnavailable.Because(err)
 		}

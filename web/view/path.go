@@ -13,7 +13,7 @@ const (
 	PathPurge       = "/purge"
 	PathFigures     = "/statistics"
 	PathMine        = "/compte"
-	PathMyTokens    = "/compte/jetons" // where the source and our mails send applicants
+	PathMyTokens    = PathMine + "/jetons" // where the source and our mails send applicants
 	PathTakeOver    = "/transmission"
 	PathSettings    = "/settings"
 	PathSignIn      = "/sign-in"
