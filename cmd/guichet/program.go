@@ -178,7 +178,10 @@ func (p *program) runner() *job.Runner {
 		return errors.Join(p.store.Sessions().Forget(ctx), p.store.Grant().Forget(ctx))
 	}
 	handlers["index"] = func(ctx context.Context, _ job.Claimed) error { _, err := p.store.Grant().Index(ctx); return err }
-	handlers["remind"] = func(ctx context.Context, _ job.Claimed) error { _, err := p.grant.Remind(ctx, p.store.Grant()); return err }
+	handlers["remind"] = func(ctx context.Context, _ job.Claimed) error {
+		_, err := p.grant.Remind(ctx, p.store.Grant())
+		return err
+	}
 	handlers["sweep"] = func(ctx context.Context, _ job.Claimed) error { _, _, err := p.grant.Sweep(ctx); return err }
 	return &job.Runner{
 		Store: p.store.Jobs(), Clock: p.clock, Log: p.log, Handlers: handlers,
