@@ -65,6 +65,9 @@ func (s *Server) figures(v visit) error {
 	delay := view.Stat{Label: view.Say(ctx, "figures.stat.delay"), Value: "–", Trend: view.Count(ctx, "figures.stat.of", int(f.Validated))}
 	if f.Validated > 0 {
 		delay.Value = view.Count(ctx, "figures.stat.days", int((f.Median+12*time.Hour)/(24*time.Hour)))
+		if f.Median < 48*time.Hour {
+			delay.Value = view.Count(ctx, "figures.stat.hours", int((f.Median+30*time.Minute)/time.Hour))
+		}
 	}
 	page.Stats = []view.Stat{received, delay, alive, stat("figures.stat.blocked", tokens.Blocked)}
 	v.show(http.StatusOK, func(f view.Frame) component { return view.StatisticsPage(f, page) })

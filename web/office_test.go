@@ -379,6 +379,29 @@ func TestApplicants(t *testing.T) {
 	})
 }
 
+// What people wrote at the source is text on every page, whatever it looks like.
+func TestHostileWords(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t, "sqlite")
+	o := newOffice(t, db)
+	const hostile = `"><script>alert(1)</script><img src=x onerror=alert(1)>' \u202e {{.}} ${x} javascript:alert(1)`
+	id := o.send("approve", 1, hostile)
+	o.send("revoke", 1, hostile)
+	o.send("approve", 1, hostile)
+	o.send("<script>alert(1)</script>", 2, hostile)
+	v, owner := o.operator("nora@guichet.example"), o.visitor(applicant)
+	held := v.get("/journal?open=yes").delivery()
+	for _, p := range []*seen{
+		v.get("/requests"), v.get("/requests?q=%3Cscript%3Ealert(1)%3C/script%3E"), v.get("/requests/api_entreprise/1"), v.get("/journal"), v.get(held), v.get("/alerts?show=all"),
+		v.get("/tokens"), v.get("/tokens/" + id.String()), v.get("/statistics"), v.get("/"), owner.get("/compte"), owner.get("/compte/jetons/" + id.String()),
+	} {
+		if p.status != 200 || strings.Contains(p.body, "<script>alert") || strings.Contains(p.body, "<img src=x") {
+			t.Errorf("%s: %d, or markup of somebody else", p.url, p.status)
+		}
+	}
+	v.get("/requests/api_entreprise/1").says(`<script>alert(1)</script>`)
+}
+
 // A token given by a link: once, without an account, and noted.
 func TestHandOverPages(t *testing.T) {
 	t.Parallel()
