@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/a-h/templ"
@@ -183,7 +182,7 @@ func revokeAction(ctx context.Context, r grant.Request, id string) view.Action {
 }
 
 func (s *Server) revokeRequest(v visit) error {
-	provider, number, reason := v.r.PathValue("provider"), v.r.PathValue("number"), strings.TrimSpace(v.r.PostFormValue("reason"))
+	provider, number, reason := v.r.PathValue("provider"), v.r.PathValue("number"), v.reason()
 	if reason == "" {
 		return &guichet.Error{Kind: guichet.Invalid, Code: "reason_needed", Field: "reason", Reason: "Say why: people are told."}
 	}

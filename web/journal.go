@@ -240,7 +240,7 @@ func (s *Server) accept(v visit) error {
 	if err != nil {
 		return err
 	}
-	done, err := s.Grant.Accept(v.r.Context(), v.by(), d.ID, strings.TrimSpace(v.r.PostFormValue("reason")))
+	done, err := s.Grant.Accept(v.r.Context(), v.by(), d.ID, v.reason())
 	if err != nil {
 		return err
 	}
@@ -253,7 +253,7 @@ func (s *Server) dismiss(v visit) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Grant.Dismiss(v.r.Context(), v.by(), d.ID, strings.TrimSpace(v.r.PostFormValue("reason"))); err != nil {
+	if err := s.Grant.Dismiss(v.r.Context(), v.by(), d.ID, v.reason()); err != nil {
 		return err
 	}
 	v.say("journal.dismissed_toast")

@@ -379,6 +379,34 @@ func TestApplicants(t *testing.T) {
 	})
 }
 
+// No address is a fault of ours, on either database. What is no text never comes
+// so far: see cmd/guichet/testdata/hostile.txtar.
+func TestHostileAddresses(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		o := newOffice(t, db)
+		token := o.send("approve", 1, "Marchés")
+		v := o.operator("nora@guichet.example")
+		for _, value := range []string{"zzzzzzzzzzzzzzzzz", "-1y2p0ij32e8e8", "%27%3B--", "1.2.3", strings.Repeat("z", 9000)} {
+			for _, name := range []string{"q", "provider", "status", "scope", "siret", "email", "from", "to", "archived", "order", "before", "number", "effect", "open", "show", "subject", "state"} {
+				for _, path := range []string{"/requests?order=changed&", "/requests?", "/requests.csv?", "/journal?", "/journal.jsonl?", "/tokens?", "/alerts?", "/statistics?"} {
+					if p := v.get(path + name + "=" + value); p.status >= 500 {
+						t.Errorf("%s%s=%.20s: %d", path, name, value, p.status)
+					}
+				}
+			}
+			if p := v.post("/tokens/"+token.String()+"/block", "reason", "\x00\xff", "at", value); p.status >= 500 {
+				t.Errorf("a reason that is no text: %d", p.status)
+			}
+			for _, path := range []string{"/journal/", "/requests/api_entreprise/", "/requests/x/", "/transmission/", "/compte/jetons/"} {
+				if p := v.get(path + value); p.status >= 500 {
+					t.Errorf("%s%.20s: %d", path, value, p.status)
+				}
+			}
+		}
+	})
+}
+
 // What people wrote at the source is text on every page, whatever it looks like.
 func TestHostileWords(t *testing.T) {
 	t.Parallel()

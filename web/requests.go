@@ -305,3 +305,8 @@ func (s *Server) extend(v visit) error {
 	v.say("token.prolonged_toast", "Short", short(t.ID))
 	return v.redirect(view.PathTokens + "/" + t.ID.String())
 }
+
+// reason is why somebody does what they do, as text that any database takes.
+func (v visit) reason() string {
+	return strings.TrimSpace(strings.ToValidUTF8(strings.ReplaceAll(v.r.PostFormValue("reason"), "\x00", ""), ""))
+}

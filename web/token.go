@@ -114,7 +114,7 @@ func (s *Server) blockToken(v visit) error {
 	if err != nil {
 		return err
 	}
-	blocking := grant.Blocking{Reason: strings.TrimSpace(v.r.PostFormValue("reason")), Replace: v.r.PostFormValue("replace") != ""}
+	blocking := grant.Blocking{Reason: v.reason(), Replace: v.r.PostFormValue("replace") != ""}
 	if blocking.Reason == "" {
 		return grant.ErrNeedsReason
 	}
