@@ -14,12 +14,13 @@ import (
 	"guichet/store/query"
 )
 
-// A search walks the list of its rarest term, or of all requests when none is
-// rare, and looks at the terms of each candidate. What it may look at is bounded.
+// A search walks the list of its rarest term, which is in the order asked for; the
+// requests of a rare beginning of a word are put in order first. It looks at the
+// terms of each candidate. What it may look at is bounded.
 const (
-	fewNumbers   = 2500 // a term with fewer requests is rare: all of them are looked at
-	fewChanges   = 400  // the same, when each has to be asked when it changed
-	mostExamined = 4000 // candidates of one page
+	fewNumbers   = 10_000 // the beginning of a word with fewer requests is rare
+	fewChanges   = 400    // the same, when each has to be asked when it changed
+	mostExamined = 4000   // candidates of one page
 )
 
 // Search implements grant.Office.
@@ -217,44 +218,73 @@ func (w *walk) run() error {
 	return w.alongTerm()
 }
 
-// alongFew looks at every candidate there is.
+// alongFew looks at the candidates in the order asked for, until the page is full.
 func (w *walk) alongFew() error {
 	slices.Sort(w.few)
-	var all []candidate
-	for _, n := range slices.Compact(w.few) {
+	w.few = slices.Compact(w.few)
+	if w.s.Order == grant.ByChanged {
+		return w.byChange()
+	}
+	if w.s.Order == grant.ByNewest {
+		slices.Reverse(w.few)
+	}
+	examined, last := 0, int64(0)
+	for _, n := range w.few {
 		if n < w.low || n > w.top {
 			continue
 		}
-		row, err := w.q.IndexedByNumber(w.ctx, n)
-		if errors.Is(err, sql.ErrNoRows) {
+		if examined++; examined > mostExamined {
+			w.next = strconv.FormatInt(last, 36)
+			return nil
+		}
+		c, fits, err := w.look(n)
+		switch {
+		case err != nil:
+			return err
+		case fits && w.full():
+			return nil
+		case fits:
+			w.page = append(w.page, c)
+		}
+		last = n
+	}
+	return nil
+}
+
+// look reads one candidate and tells whether it is asked for.
+func (w *walk) look(n int64) (c candidate, fits bool, err error) {
+	row, err := w.q.IndexedByNumber(w.ctx, n)
+	if errors.Is(err, sql.ErrNoRows) {
+		return c, false, nil
+	}
+	if err != nil {
+		return c, false, ErrUnavailable.Because(err)
+	}
+	return candidate{n: n, id: row.RequestID}, w.fits(row.Terms), nil
+}
+
+// byChange asks every candidate when it changed: their numbers do not tell.
+func (w *walk) byChange() error {
+	var all []candidate
+	for _, n := range w.few {
+		if n < w.low || n > w.top {
 			continue
 		}
+		c, fits, err := w.look(n)
 		if err != nil {
+			return err
+		}
+		if !fits {
+			continue
+		}
+		if c.at, err = w.q.ChangedAt(w.ctx, c.id); err != nil {
 			return ErrUnavailable.Because(err)
 		}
-		if !w.fits(row.Terms) {
-			continue
+		if c.at < w.at || c.at == w.at && c.id < w.id {
+			all = append(all, c)
 		}
-		c := candidate{n: n, id: row.RequestID}
-		if w.s.Order == grant.ByChanged {
-			if c.at, err = w.q.ChangedAt(w.ctx, c.id); err != nil {
-				return ErrUnavailable.Because(err)
-			}
-			if c.at > w.at || c.at == w.at && c.id >= w.id {
-				continue
-			}
-		}
-		all = append(all, c)
 	}
-	slices.SortFunc(all, func(a, b candidate) int {
-		switch w.s.Order {
-		case grant.ByChanged:
-			return cmp.Or(cmp.Compare(b.at, a.at), cmp.Compare(b.id, a.id))
-		case grant.ByOldest:
-			return cmp.Compare(a.n, b.n)
-		}
-		return cmp.Compare(b.n, a.n)
-	})
+	slices.SortFunc(all, func(a, b candidate) int { return cmp.Or(cmp.Compare(b.at, a.at), cmp.Compare(b.id, a.id)) })
 	for _, c := range all {
 		if w.full() {
 			return nil

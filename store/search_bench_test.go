@@ -85,6 +85,7 @@ func BenchmarkSearchMillion(b *testing.B) {
 		{"siret", grant.Search{SIRET: "00000791900011"}},
 		{"email", grant.Search{Email: "p7@commune55433.example"}},
 		{"email-begins", grant.Search{Email: "p29"}},
+		{"rarer-email-begins", grant.Search{Email: "p299"}},
 		{"number", grant.Search{Words: "734521"}},
 		{"number-begins", grant.Search{Words: "7"}},
 		{"word", grant.Search{Words: "marches"}},
