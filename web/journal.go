@@ -147,7 +147,7 @@ func (s *Server) delivery(v visit) error {
 		drawn := previewView(ctx, preview)
 		page.Preview = &drawn
 		page.Actions = decisions(ctx, d, preview)
-	} else if d.Body != nil && d.Effect != grant.Pinged {
+	} else if d.Body != nil && d.Effect != grant.Pinged && d.Format != grant.TokenFile {
 		page.Actions = []view.Action{{Label: view.Say(ctx, "journal.replay"), URL: deliveryURL(d.ID) + "/replay", Post: true}}
 	}
 	v.show(http.StatusOK, func(f view.Frame) component { return view.DeliveryPage(f, page) })
