@@ -144,6 +144,7 @@ type Alert struct {
 	OpenedAt       time.Time
 	AcknowledgedAt time.Time // zero while it waits for someone
 	AcknowledgedBy string
+	AssignedTo     string // who sees to it; empty: nobody yet
 }
 
 // A Job is work to do after the commit that recorded it. It is done at least

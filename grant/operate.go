@@ -56,15 +56,40 @@ func (d *Desk) Block(ctx context.Context, by guichet.Actor, id guichet.ID, b Blo
 			if err := d.audit(tx, by, "token.block_foreseen", request.Subject(), detail); err != nil {
 				return err
 			}
+			if err := d.tellBlocked(tx, request, token.ID, b.At, b.Reason, replacement); err != nil {
+				return err
+			}
 			return tx.Amend(&token)
 		}
 		if err := d.audit(tx, by, "token.blocked", request.Subject(), detail); err != nil {
 			return err
 		}
+		if by.Kind != guichet.BySystem { // a block that was foreseen was told of when it was decided
+			if err := d.tellBlocked(tx, request, token.ID, now, b.Reason, replacement); err != nil {
+				return err
+			}
+		}
 		_, err = tx.Block([]guichet.ID{id}, now, b.Reason)
 		return err
 	})
 	return replacement, err
+}
+
+// tellBlocked writes to those who use the token: which one, from when, and what
+// replaces it.
+func (d *Desk) tellBlocked(tx Tx, r Request, id guichet.ID, at time.Time, reason string, replacement guichet.ID) error {
+	to := recipients(r, Applicant, TechnicalContact)
+	if !d.Providers[r.Provider].Mails || len(to) == 0 {
+		return nil
+	}
+	data := map[string]string{
+		"external_id": r.ExternalID, "provider": d.Providers[r.Provider].Title, "title": r.Title, "organization": r.Organization,
+		"token": shortToken(id), "at": at.Format(time.RFC3339), "reason": reason, "url": d.URL + "/compte/jetons/" + id.String(),
+	}
+	if replacement != "" {
+		data["replaced"], data["url"] = "yes", d.URL+"/compte/jetons/"+replacement.String()
+	}
+	return d.post(tx, guichet.Letter{Template: "token_blocked", To: to, Data: data}, d.Clock.Now())
 }
 
 // Issue gives a validated request one more token.
@@ -267,4 +292,28 @@ func (d *Desk) findToken(tx Tx, s Standing) (Request, Token, error) {
 		}
 	}
 	return Request{}, Token{}, ErrNoToken
+}
+
+// Extend gives a token 18 more months from now, by the hand of an operator.
+func (d *Desk) Extend(ctx context.Context, by guichet.Actor, id guichet.ID) error {
+	standing, err := d.Store.Standing(ctx, id)
+	if err != nil {
+		return err
+	}
+	return d.Store.Update(ctx, func(tx Tx) error {
+		request, token, err := d.findToken(tx, standing)
+		switch {
+		case err != nil:
+			return err
+		case !token.BlockedAt.IsZero():
+			return ErrTokenBlocked
+		case request.Situation() != IsValidated:
+			return ErrNotValidated
+		}
+		token.ExpiresAt, token.Reminders = ExpiryFrom(d.Clock.Now()), nil
+		if err := tx.Amend(&token); err != nil {
+			return err
+		}
+		return d.audit(tx, by, "token.prolonged", request.Subject(), map[string]string{"token": id.String()})
+	})
 }

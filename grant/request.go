@@ -5,6 +5,7 @@
 package grant
 
 import (
+	"net/url"
 	"slices"
 	"time"
 
@@ -128,6 +129,14 @@ func (r Request) current() (token Token, ok bool) {
 	return token, ok
 }
 
+// Current is the token that people use now, as long as the request is validated.
+func (r Request) Current() (token Token, ok bool) {
+	if r.Status != Validated {
+		return Token{}, false
+	}
+	return r.current()
+}
+
 // Contact finds the first contact with the role.
 func (r Request) Contact(role Role) (Contact, bool) {
 	i := slices.IndexFunc(r.Contacts, func(c Contact) bool { return c.Role == role })
@@ -224,6 +233,15 @@ type Provider struct {
 	Title      string // for people: API Entreprise
 	Definition string // definition_id of its authorizations; empty: Name
 	Mails      bool
+	Source     string // address of the instruction system, for links; empty: none
+}
+
+// SourceURL is where people change the request at its source; empty: nobody knows.
+func (p Provider) SourceURL(externalID string) string {
+	if p.Source == "" {
+		return ""
+	}
+	return p.Source + "/demandes/" + url.PathEscape(externalID)
 }
 
 // DefinitionID is what authorizations of this provider carry.

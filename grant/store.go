@@ -45,6 +45,13 @@ type Tx interface {
 	Resolve(id guichet.ID, at time.Time) error
 	// WipeBodies removes the bodies of a request's deliveries; hashes stay.
 	WipeBodies(provider, externalID string) error
+
+	// Lend adds a link by which a token is handed over; Redeem spends the one with
+	// the hash, or gives ErrHandover when it is spent or too old.
+	Lend(h *Handover) error
+	Redeem(hash [32]byte, now time.Time) (Handover, error)
+	// SaveProlongation writes the answers of an applicant, like Save.
+	SaveProlongation(p *Prolongation) error
 }
 
 // A Reader answers questions without changing anything. What it returns may be

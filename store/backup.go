@@ -53,9 +53,9 @@ type (
 	}
 )
 
-// notKept are the tables a backup leaves out: what the migrations write, and who
-// is signed in.
-var notKept = []string{"goose_db_version", "sessions"}
+// notKept are the tables a backup leaves out: what the migrations write, who is
+// signed in, and the index of requests, which is made anew from them.
+var notKept = []string{"goose_db_version", "sessions", "request_queue", "request_index", "request_terms"}
 
 // Backup writes everything the database holds at one instant, beside a working
 // server. Secrets in it are sealed as they are in the database.

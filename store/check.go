@@ -44,6 +44,11 @@ var grantInvariants = []invariant{
 	{"an answered token exists", `SELECT id FROM deliveries WHERE token_id <> '' AND token_id NOT IN (SELECT id FROM tokens)`},
 	{"a purged request keeps nobody's data", `SELECT provider || '/' || external_id FROM requests
 		WHERE purged_at <> 0 AND (title <> '' OR description <> '' OR contacts NOT IN ('', 'null', '[]') OR purge_at <> 0)`},
+	{"what is not in the queue is in the index", `SELECT provider || '/' || external_id FROM requests
+		WHERE id NOT IN (SELECT request_id FROM request_queue) AND id NOT IN (SELECT request_id FROM request_index)`},
+	{"a purged request is found by nobody's address", `SELECT requests.provider || '/' || external_id FROM requests
+		JOIN request_index ON request_index.request_id = requests.id
+		WHERE purged_at <> 0 AND terms LIKE '%@%' AND requests.id NOT IN (SELECT request_id FROM request_queue)`},
 	{"a request with a token is never purged", `SELECT tokens.request_id FROM tokens JOIN requests ON requests.id = tokens.request_id
 		WHERE requests.purged_at <> 0 OR requests.purge_at <> 0`},
 	{"every block is in the audit", `SELECT tokens.id FROM tokens JOIN requests ON requests.id = tokens.request_id
@@ -99,5 +104,5 @@ func (s *Store) Columns(ctx context.Context) ([]string, error) {
 			WHERE table_schema = current_schema() AND table_name <> 'goose_db_version' ORDER BY table_name COLLATE "C", column_name COLLATE "C"`)
 	}
 	return s.column(ctx, `SELECT m.name || '.' || c.name FROM sqlite_master m, pragma_table_info(m.name) c
-		WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' AND m.name <> 'goose_db_version' ORDER BY m.name, c.name`)
+		WHERE m.type IN ('table', 'view') AND m.name NOT LIKE 'sqlite_%' AND m.name <> 'goose_db_version' ORDER BY m.name, c.name`)
 }

@@ -78,13 +78,7 @@ func (g Grant) Tokens(ctx context.Context, f grant.TokenFilter) ([]grant.Standin
 
 // Deliveries implements grant.Reader.
 func (g Grant) Deliveries(ctx context.Context, f grant.DeliveryFilter) ([]grant.Delivery, error) {
-	open := int64(0)
-	if f.Open {
-		open = 1
-	}
-	rows, err := g.s.reader.Deliveries(ctx, query.DeliveriesParams{
-		Provider: f.Provider, ExternalID: f.ExternalID, Effect: string(f.Effect), Open: open, BeforeID: string(f.Before), MaxRows: limit(f.Limit),
-	})
+	rows, err := g.journal(ctx, f)
 	if err != nil {
 		return nil, ErrUnavailable.Because(err)
 	}

@@ -42,9 +42,12 @@ func migrationsOf(e Engine) (overlay, error) {
 	return overlay{e, []fs.FS{own, shared}}, err
 }
 
-// Open finds the file in the first layer that has it.
+// Open gives the shared text, followed by what the engine adds under the same
+// name.
 func (o overlay) Open(name string) (fs.File, error) {
-	for _, layer := range o.layers {
+	var whole []byte
+	var info fs.FileInfo
+	for _, layer := range slices.Backward(o.layers) {
 		text, err := fs.ReadFile(layer, name)
 		if err != nil {
 			continue
@@ -52,10 +55,15 @@ func (o overlay) Open(name string) (fs.File, error) {
 		if o.engine == SQLite {
 			text = bytes.ReplaceAll(text, []byte("\n); -- keyed"), []byte("\n) WITHOUT ROWID;"))
 		}
-		info, err := fs.Stat(layer, name)
-		return &memoryFile{bytes.NewReader(text), info}, err
+		whole = append(whole, text...)
+		if info, err = fs.Stat(layer, name); err != nil {
+			return nil, err
+		}
 	}
-	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	if info == nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	return &memoryFile{bytes.NewReader(whole), info}, nil
 }
 
 // memoryFile is a migration as its engine reads it.
@@ -78,7 +86,7 @@ func (o overlay) ReadDir(name string) (all []fs.DirEntry, err error) {
 			return nil, err
 		}
 		for _, e := range entries {
-			if !e.IsDir() {
+			if !e.IsDir() && !slices.ContainsFunc(all, func(have fs.DirEntry) bool { return have.Name() == e.Name() }) {
 				all = append(all, e)
 			}
 		}

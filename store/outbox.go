@@ -149,6 +149,6 @@ func (a Alerts) Acknowledge(ctx context.Context, by guichet.Actor, id guichet.ID
 func alertOf(r query.Alert) guichet.Alert {
 	return guichet.Alert{
 		ID: guichet.ID(r.ID), Kind: r.Kind, Subject: r.Subject, Detail: r.Detail, Once: r.Once, OpenedAt: instant(r.OpenedAt),
-		AcknowledgedAt: instant(r.AcknowledgedAt), AcknowledgedBy: r.AcknowledgedBy,
+		AcknowledgedAt: instant(r.AcknowledgedAt), AcknowledgedBy: r.AcknowledgedBy, AssignedTo: r.AssignedTo,
 	}
 }

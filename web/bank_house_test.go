@@ -196,6 +196,9 @@ const (
 
 func (h *house) noSecrets(text, where string) {
 	h.t.Helper()
+	if h.site == nil {
+		return // there is no bank in this house
+	}
 	for _, secret := range []string{bankPassword, rightCode, wrongCode} {
 		if strings.Contains(text, secret) {
 			h.t.Errorf("%s holds %q", where, secret)
@@ -232,7 +235,7 @@ func (h *house) browser(me people.Person) *visitor {
 		h.t.Fatal(err)
 	}
 	v := &visitor{house: h, t: h.t, me: me, client: &http.Client{Jar: jar, Timeout: 30 * time.Second}}
-	if p := v.post("/sign-in", "email", me.Email, "password", signInPassword); p.url.Path != "/" {
+	if p := v.post("/sign-in", "email", me.Email, "password", signInPassword); p.url.Path != "/" && p.url.Path != "/compte" {
 		h.t.Fatalf("not signed in: at %s", p.url)
 	}
 	return v

@@ -4,8 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/a-h/templ"
@@ -30,9 +28,10 @@ func (s *Server) grantRoutes(mux *http.ServeMux) {
 	mux.Handle("POST "+view.PathTokens+"/{id}/block", s.operators(s.blockToken))
 	mux.Handle("GET "+view.PathAlerts, s.operators(s.alerts))
 	mux.Handle("POST "+view.PathAlerts+"/{id}/acknowledge", s.operators(s.acknowledge))
-	// where the source and our mails send applicants
-	mux.Handle("GET /compte/jetons/{id}", s.page(s.ownToken))
-	mux.Handle("POST /compte/jetons/{id}/reveal", s.page(s.revealToken))
+	mux.Handle("POST "+view.PathAlerts+"/acknowledge", s.operators(s.acknowledgeAll))
+	mux.Handle("POST "+view.PathAlerts+"/{id}/assign", s.operators(s.assign))
+	s.officeRoutes(mux)
+	s.mineRoutes(mux)
 }
 
 func requestURL(provider, externalID string) string {
@@ -95,53 +94,6 @@ func (s *Server) providerTitle(name string) string {
 	return name
 }
 
-func (s *Server) requests(v visit) error {
-	ctx, q := v.r.Context(), v.r.URL.Query()
-	filter := grant.RequestFilter{
-		Provider: q.Get("provider"), Status: grant.Status(q.Get("status")), Search: q.Get("q"), Archived: q.Get("q") != "",
-		Before: readCursor(q.Get("before")), Limit: pageSize + 1,
-	}
-	list, err := s.Grant.Store.Requests(ctx, filter)
-	if err != nil {
-		return err
-	}
-	sum, err := s.Grant.Store.Summary(ctx, s.Clock.Now())
-	if err != nil {
-		return err
-	}
-	page := view.RequestList{Empty: view.Empty{Says: view.Say(ctx, "request.empty")}}
-	page.Chips = append(page.Chips, view.Chip{Label: view.Say(ctx, "request.all"), URL: with(v.r.URL, "status", ""), On: filter.Status == ""})
-	for _, status := range grant.Statuses() {
-		if n := sum.Requests[status]; n > 0 || filter.Status == status {
-			page.Chips = append(page.Chips, view.Chip{
-				Label: view.Say(ctx, stateOf[status].Word), Count: int(n), URL: with(v.r.URL, "status", string(status)), On: filter.Status == status,
-			})
-		}
-	}
-	if len(list) > pageSize {
-		last := list[pageSize-1]
-		list, page.Pager.Older = list[:pageSize], with(v.r.URL, "before", writeCursor(last.UpdatedAt, last.ID))
-	}
-	if q.Get("before") != "" {
-		page.Pager.Newer = with(v.r.URL, "before", "")
-	}
-	for _, r := range list {
-		title := r.Title
-		if title == "" {
-			title = view.Say(ctx, "request.untitled")
-		}
-		page.Rows = append(page.Rows, view.RequestRow{
-			ExternalID: r.ExternalID, Title: title, Organisation: r.Organization, Provider: s.providerTitle(r.Provider), State: requestState(r.Request),
-			Tokens: r.Live, Changed: r.UpdatedAt, URL: requestURL(r.Provider, r.ExternalID), Alert: r.Alerted,
-		})
-	}
-	if filter.Search == "" && filter.Status == "" && len(list) == 0 {
-		page.Empty.Says = view.Say(ctx, "request.none_yet")
-	}
-	v.show(http.StatusOK, func(f view.Frame) component { return view.RequestsPage(f, page) })
-	return nil
-}
-
 // with is the present address with one value changed, back on the first page.
 func with(u *url.URL, name, value string) string {
 	q := u.Query()
@@ -155,19 +107,6 @@ func with(u *url.URL, name, value string) string {
 		return u.Path
 	}
 	return u.Path + "?" + q.Encode()
-}
-
-func writeCursor(at time.Time, id guichet.ID) string {
-	return strconv.FormatInt(at.UnixMicro(), 36) + "." + id.String()
-}
-
-func readCursor(s string) grant.Cursor {
-	at, id, ok := strings.Cut(s, ".")
-	us, err := strconv.ParseInt(at, 36, 64)
-	if !ok || err != nil {
-		return grant.Cursor{}
-	}
-	return grant.Cursor{At: time.UnixMicro(us).UTC(), ID: guichet.ID(id)}
 }
 
 func (s *Server) request(v visit) error {
@@ -190,7 +129,13 @@ func (s *Server) request(v visit) error {
 	}
 	page := view.Request{
 		ExternalID: r.ExternalID, Title: r.Title, Organisation: r.Organization, SIRET: siret(r.SIRET), Provider: s.providerTitle(r.Provider),
-		State: requestState(r), Since: since(r), Scopes: r.Scopes, Entries: timeline(ctx, deliveries, deeds),
+		State: requestState(r), Since: since(r), Scopes: r.Scopes, Entries: timeline(ctx, deliveries, deeds), Facts: s.facts(r),
+	}
+	for _, a := range r.Authorizations {
+		page.Granted = append(page.Granted, view.Granted{ID: a.ID, State: authorizationState(a), At: a.CreatedAt, Scopes: a.Scopes})
+	}
+	if len(deliveries) == 200 {
+		page.Older = view.PathJournal + "?" + url.Values{"provider": {r.Provider}, "number": {r.ExternalID}}.Encode()
 	}
 	for _, a := range alerts {
 		page.Alerts = append(page.Alerts, s.alertView(ctx, a, &r))
@@ -237,7 +182,7 @@ func revokeAction(ctx context.Context, r grant.Request, id string) view.Action {
 }
 
 func (s *Server) revokeRequest(v visit) error {
-	provider, number, reason := v.r.PathValue("provider"), v.r.PathValue("number"), strings.TrimSpace(v.r.PostFormValue("reason"))
+	provider, number, reason := v.r.PathValue("provider"), v.r.PathValue("number"), v.reason()
 	if reason == "" {
 		return &guichet.Error{Kind: guichet.Invalid, Code: "reason_needed", Field: "reason", Reason: "Say why: people are told."}
 	}
@@ -256,24 +201,6 @@ func (s *Server) issueToken(v visit) error {
 	}
 	v.say("token.issued_toast", "Short", short(id))
 	return v.redirect(view.PathTokens + "/" + id.String())
-}
-
-func (s *Server) alerts(v visit) error {
-	ctx, q := v.r.Context(), v.r.URL.Query()
-	all := q.Get("show") == "all"
-	list, err := s.Alerts.List(ctx, guichet.AlertFilter{Open: !all, Subject: q.Get("subject"), Limit: 100})
-	if err != nil {
-		return err
-	}
-	page := view.AlertList{Chips: []view.Chip{
-		{Label: view.Say(ctx, "alert.chip.open"), URL: with(v.r.URL, "show", ""), On: !all},
-		{Label: view.Say(ctx, "alert.chip.all"), URL: with(v.r.URL, "show", "all"), On: all},
-	}}
-	for _, a := range list {
-		page.Alerts = append(page.Alerts, s.alertView(ctx, a, nil))
-	}
-	v.show(http.StatusOK, func(f view.Frame) component { return view.AlertsPage(f, page) })
-	return nil
 }
 
 func (s *Server) acknowledge(v visit) error {

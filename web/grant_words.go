@@ -52,6 +52,8 @@ func entryWords(ctx context.Context, d grant.Delivery) string {
 var deedWords = map[string]view.Meaning{
 	"request.revoked": view.Stopped, "request.purged": view.Neutral, "token.blocked": view.Stopped, "token.block_foreseen": view.Warning,
 	"token.issued": view.Good, "token.revealed": view.Neutral, "delivery.replayed": view.Neutral,
+	"token.prolonged": view.Good, "token.lent": view.Neutral, "token.taken_over": view.Neutral, "token.reminded": view.Neutral,
+	"delivery.accepted": view.Good, "delivery.dismissed": view.Neutral,
 }
 
 // timeline tells all that happened to a request, the latest first: what the
@@ -69,9 +71,7 @@ func timeline(ctx context.Context, deliveries []grant.Delivery, deeds []guichet.
 		if d.Before != d.After {
 			e.Changes = []view.Change{{Name: view.Say(ctx, "request.state_name"), Before: statusWord(ctx, d.Before), After: statusWord(ctx, d.After)}}
 		}
-		if d.TokenID != "" {
-			e.URL = view.PathTokens + "/" + d.TokenID.String()
-		}
+		e.URL = deliveryURL(d.ID)
 		out = append(out, e)
 	}
 	for _, a := range deeds {
@@ -117,7 +117,8 @@ func (s *Server) alertView(ctx context.Context, a guichet.Alert, r *grant.Reques
 	_ = json.Unmarshal([]byte(a.Detail), &detail)
 	out := view.Alert{
 		ID: a.ID.String(), Kind: a.Kind, Subject: a.Subject, OpenedAt: a.OpenedAt, Done: a.AcknowledgedAt, DoneBy: a.AcknowledgedBy,
-		Params: []any{"Event", detail["event"], "Problem", detail["problem"], "Name", a.Subject},
+		AssignedTo: a.AssignedTo,
+		Params:     []any{"Event", detail["event"], "Problem", detail["problem"], "Name", a.Subject},
 	}
 	if !a.AcknowledgedAt.IsZero() {
 		return out
@@ -137,6 +138,9 @@ func (s *Server) alertView(ctx context.Context, a guichet.Alert, r *grant.Reques
 			}
 		}
 	}
+	if id, err := guichet.ParseID(detail["delivery"]); err == nil && decides[grant.AlertKind(a.Kind)] {
+		out.Actions = append(out.Actions, view.Action{Label: view.Say(ctx, "alert.examine"), URL: deliveryURL(id)})
+	}
 	label := "alert.seen"
 	if len(out.Actions) > 0 {
 		label = "alert.intended"
@@ -147,6 +151,9 @@ func (s *Server) alertView(ctx context.Context, a guichet.Alert, r *grant.Reques
 	})
 	return out
 }
+
+// decides lists the alerts about a delivery that waits for a decision.
+var decides = map[grant.AlertKind]bool{grant.AlertHeldApproval: true, grant.AlertQuarantined: true}
 
 // offersRevoke lists the alerts that may mean a lost revocation.
 var offersRevoke = map[grant.AlertKind]bool{

@@ -11,6 +11,9 @@ import (
 // overview is the start page: what needs a person now, what changed, how things
 // stand.
 func (s *Server) overview(v visit) error {
+	if s.Windows.Grant && !s.Windows.Bank && !v.operator() {
+		return v.redirect(view.PathMine) // there is nothing else for them here
+	}
 	var page view.Overview
 	if s.Windows.Bank {
 		if err := s.bankOverview(v, &page); err != nil {

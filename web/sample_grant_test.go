@@ -94,18 +94,24 @@ func alert(ctx context.Context) view.Alert {
 }
 
 func alerts(ctx context.Context) view.AlertList {
-	seen := []view.Action{{Label: view.Say(ctx, "alert.seen"), URL: "/alerts/2/acknowledge", Post: true}}
 	return view.AlertList{
 		Chips: []view.Chip{
 			{Label: view.Say(ctx, "alert.chip.open"), Count: 3, URL: "/alerts", On: true},
 			{Label: view.Say(ctx, "alert.chip.done"), URL: "/alerts?done=1"},
 		},
-		Alerts: []view.Alert{
-			alert(ctx),
-			{ID: "2", Kind: "gateway_silent", Subject: "edge-2", Params: []any{"Name", "edge-2"}, OpenedAt: ago(50 * time.Minute), Actions: seen},
-			{ID: "3", Kind: "held_approval", Subject: "51102", OpenedAt: ago(28 * time.Hour), Actions: seen, TimelineURL: "/requests/51102"},
-			{ID: "4", Kind: "unknown_event", Subject: "api_particulier", Params: []any{"Event", "suspend"}, OpenedAt: ago(9 * 24 * time.Hour), Done: ago(8 * 24 * time.Hour), DoneBy: "Camille Mercier"},
-		},
+		Groups: []view.AlertGroup{{Kind: "archive_without_revoke", Alerts: alertSamples(ctx)[:1]}, {
+			Kind: "held_approval", Alerts: alertSamples(ctx)[1:3], All: &view.Action{Label: view.Say(ctx, "alert.seen_all"), URL: "/alerts/acknowledge", Post: true, Tone: view.Quiet},
+		}, {Kind: "unknown_event", Alerts: alertSamples(ctx)[3:]}},
+	}
+}
+
+func alertSamples(ctx context.Context) []view.Alert {
+	seen := []view.Action{{Label: view.Say(ctx, "alert.seen"), URL: "/alerts/2/acknowledge", Post: true}}
+	return []view.Alert{
+		alert(ctx),
+		{ID: "2", Kind: "gateway_silent", Subject: "edge-2", Params: []any{"Name", "edge-2"}, OpenedAt: ago(50 * time.Minute), Actions: seen},
+		{ID: "3", Kind: "held_approval", Subject: "51102", AssignedTo: "camille.mercier@valmont.example", OpenedAt: ago(28 * time.Hour), Actions: seen, TimelineURL: "/requests/51102"},
+		{ID: "4", Kind: "unknown_event", Subject: "api_particulier", Params: []any{"Event", "suspend"}, OpenedAt: ago(9 * 24 * time.Hour), Done: ago(8 * 24 * time.Hour), DoneBy: "Camille Mercier"},
 	}
 }
 

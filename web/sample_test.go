@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/a-h/templ"
@@ -87,6 +88,7 @@ func pages(ctx context.Context) map[string]templ.Component {
 		"error":             view.FaultPage(frame(nil), view.Fault{Kind: "internal", Code: "internal", Reference: "7f3a-91c2", Next: &view.Action{Label: view.Say(ctx, "fault.retry"), URL: "", Tone: view.Primary}}),
 		"not-found":         view.FaultPage(frame(nil), view.Fault{Kind: "not_found", Code: "not_found", Bare: true}),
 	}
+	maps.Copy(all, officePages(ctx))
 	return all
 }
 
@@ -97,7 +99,7 @@ func overview(ctx context.Context) view.Overview {
 	balance := euros(1284312)
 	return view.Overview{
 		Accesses: []view.AccessLine{answer},
-		Alerts:   alerts(ctx).Alerts[:3],
+		Alerts:   alertSamples(ctx)[:3],
 		News: []view.News{
 			{At: ago(2 * time.Hour), Meaning: view.Good, Says: "12 opérations", Subject: "Caisse Demo · Compte courant", Amount: &salary, URL: "/transactions"},
 			{At: ago(26 * time.Hour), Meaning: view.Stopped, Says: "Habilitation révoquée", Subject: "51234 · Marchés publics de Valmont", URL: "/requests/51234"},

@@ -21,6 +21,7 @@ import (
 type AlertBook interface {
 	List(ctx context.Context, f guichet.AlertFilter) ([]guichet.Alert, error)
 	Acknowledge(ctx context.Context, by guichet.Actor, id guichet.ID) error
+	Assign(ctx context.Context, by guichet.Actor, id guichet.ID, to string) error
 }
 
 // A Server is the pages, and who looks at them.
@@ -33,6 +34,7 @@ type Server struct {
 
 	People   *people.Desk
 	Grant    *grant.Desk
+	Office   grant.Office // what the back office reads beside the desk
 	Bank     *bank.Desk
 	Alerts   AlertBook
 	Sessions SessionBook
@@ -40,6 +42,7 @@ type Server struct {
 	Stopping <-chan struct{}
 
 	session *scs.SessionManager
+	proof   proof // the last verification of the journal, for whoever looks
 }
 
 // Handler serves the pages on every path that nothing else answers, and json, the
@@ -109,7 +112,7 @@ func (v visit) say(key string, pairs ...any) {
 func (v visit) frame() view.Frame {
 	ctx := v.r.Context()
 	f := view.Frame{
-		Windows: view.Windows{Bank: v.s.Windows.Bank, Grant: v.s.Windows.Grant && v.operator()},
+		Windows: view.Windows{Bank: v.s.Windows.Bank, Grant: v.s.Windows.Grant && v.operator(), Mine: v.s.Windows.Grant && !v.operator()},
 		Me:      view.Person{Name: v.me.Name, Address: v.me.Email}, Waits: map[view.Place]int{}, Query: v.r.URL.Query().Get("q"),
 	}
 	if f.Windows.Grant {

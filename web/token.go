@@ -65,9 +65,18 @@ func (s *Server) token(v visit) error {
 			Label: view.Say(ctx, "token.block"), URL: view.PathTokens + "/" + t.ID.String() + "/block", Post: true, Tone: view.Danger,
 			Confirm: &view.Confirm{
 				ID: "block-token", Title: view.Say(ctx, "token.block_title", "Short", short(t.ID)), Says: view.Say(ctx, "token.block_says"),
-				Fields: []view.Field{{Name: "reason", Label: view.Say(ctx, "request.revoke_reason"), Required: true, MaxLength: 500}},
+				Fields: []view.Field{
+					{Name: "reason", Label: view.Say(ctx, "request.revoke_reason"), Required: true, MaxLength: 500, Autocomplete: "off"},
+					{Name: "at", Label: view.Say(ctx, "token.block_at"), Type: "date", Help: view.Say(ctx, "token.block_at_says"), Autocomplete: "off"},
+					{Name: "replace", Label: view.Say(ctx, "token.block_replace"), Filter: true, Choices: []view.Choice{
+						{Value: "", Label: view.Say(ctx, "token.block_replace_no")}, {Value: "yes", Label: view.Say(ctx, "token.block_replace_yes")},
+					}},
+				},
 			},
 		})
+		if t.Status == grant.Validated {
+			page.Actions = append([]view.Action{{Label: view.Say(ctx, "token.prolong"), URL: view.PathTokens + "/" + t.ID.String() + "/prolong", Post: true}}, page.Actions...)
+		}
 	}
 	v.show(http.StatusOK, func(f view.Frame) component { return view.TokenPage(f, page) })
 	return nil
@@ -105,81 +114,27 @@ func (s *Server) blockToken(v visit) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.Grant.Block(v.r.Context(), v.by(), t.ID, grant.Blocking{Reason: v.r.PostFormValue("reason")}); err != nil {
-		return err
+	blocking := grant.Blocking{Reason: v.reason(), Replace: v.r.PostFormValue("replace") != ""}
+	if blocking.Reason == "" {
+		return grant.ErrNeedsReason
 	}
-	v.say("token.blocked_toast", "Short", short(t.ID))
+	if at := v.r.PostFormValue("at"); at != "" {
+		day := s.day(at)
+		if day.IsZero() {
+			return grant.ErrPast
+		}
+		blocking.At = day.AddDate(0, 0, 1).Add(-time.Second) // the end of that day
+	}
+	replacement, err := s.Grant.Block(v.r.Context(), v.by(), t.ID, blocking)
+	switch {
+	case err != nil:
+		return err
+	case replacement != "":
+		v.say("token.replaced_toast", "Short", short(t.ID), "New", short(replacement))
+	case !blocking.At.IsZero():
+		v.say("token.block_foreseen_toast", "Short", short(t.ID))
+	default:
+		v.say("token.blocked_toast", "Short", short(t.ID))
+	}
 	return v.redirect(view.PathTokens + "/" + t.ID.String())
-}
-
-// ownToken is the page that the source and our mails send people of a request
-// to. The applicant and the technical contact may have the token; to anyone else
-// it does not exist, but to operators, who have their own page for it.
-func (s *Server) ownToken(v visit) error {
-	if v.operator() {
-		return v.redirect(view.PathTokens + "/" + v.r.PathValue("id"))
-	}
-	t, err := s.mine(v)
-	if err != nil {
-		return err
-	}
-	page, err := s.tokenView(v, t)
-	if err != nil {
-		return err
-	}
-	page.RequestURL = v.r.URL.Path
-	ctx := v.r.Context()
-	if !t.BlockedAt.IsZero() {
-		page.Withheld = view.Say(ctx, "token.withheld_blocked")
-	} else {
-		page.Secret = &view.Secret{
-			ID: "token-secret", Label: view.Say(ctx, "token.secret"), Mask: "eyJ" + strings.Repeat("•", 24), RevealURL: v.r.URL.Path + "/reveal",
-		}
-	}
-	v.show(http.StatusOK, func(f view.Frame) component { return view.TokenPage(f, page) })
-	return nil
-}
-
-func (s *Server) mine(v visit) (grant.Standing, error) {
-	t, err := s.standing(v)
-	if err != nil {
-		return t, err
-	}
-	r, err := s.Grant.Store.Request(v.r.Context(), t.Provider, t.ExternalID)
-	if err != nil {
-		return t, err
-	}
-	for _, role := range []grant.Role{grant.Applicant, grant.TechnicalContact} {
-		if c, ok := r.Contact(role); ok && c.Email == v.me.Email {
-			return t, nil
-		}
-	}
-	return t, grant.ErrNoToken
-}
-
-// revealToken computes the token for someone who may have it, and notes it.
-func (s *Server) revealToken(v visit) error {
-	t, err := s.mine(v)
-	if err != nil {
-		return err
-	}
-	if !t.BlockedAt.IsZero() {
-		return grant.ErrBlocked
-	}
-	_, jwt, err := s.Grant.Reveal(v.r.Context(), v.by(), t.ID)
-	if err != nil {
-		return err
-	}
-	secret := view.Secret{ID: "token-secret", Label: view.Say(v.r.Context(), "token.secret"), Value: jwt.Reveal(), Open: true}
-	if v.r.Header.Get("HX-Request") == "true" {
-		Render(v.w, v.r, http.StatusOK, view.SecretField(secret))
-		return nil
-	}
-	page, err := s.tokenView(v, t)
-	if err != nil {
-		return err
-	}
-	page.RequestURL, page.Secret = "/compte/jetons/"+t.ID.String(), &secret
-	v.show(http.StatusOK, func(f view.Frame) component { return view.TokenPage(f, page) })
-	return nil
 }

@@ -77,10 +77,13 @@ func TestPages(t *testing.T) {
 	address, session := demo(t)
 	b := webtest.Start(t)
 	token := regexp.MustCompile(`/tokens/[0-9a-f-]{36}`).FindString(get(t, address+"/tokens", session))
+	delivery := regexp.MustCompile(`/journal/[0-9a-f-]{36}`).FindString(get(t, address+"/journal", session))
 	pages := map[string]string{
 		"overview": "/", "requests": "/requests", "requests-revoked": "/requests?status=revoked", "requests-none": "/requests?q=zzz",
 		"request-revoked": "/requests/api_entreprise/50259", "request-alert": "/requests/api_entreprise/50148", "tokens": "/tokens", "token": token,
 		"alerts": "/alerts", "settings": "/settings", "nowhere": "/nowhere", "accesses": "/accesses", "accounts": "/accounts",
+		"requests-filtered": "/requests?provider=api_entreprise&siret=2&from=2020-01-01&order=changed", "journal": "/journal", "journal-open": "/journal?open=yes",
+		"delivery": delivery, "statistics": "/statistics", "purge": "/purge", "alerts-all": "/alerts?show=all",
 		"transactions": "/transactions", "new-access": "/init/new-bank", "new-access-form": "/init/new-bank?institution=sim",
 	}
 	for name, path := range pages {

@@ -127,7 +127,7 @@ func (p *program) web(json http.Handler, stopping <-chan struct{}) (http.Handler
 	s := &web.Server{
 		Clock: p.clock, Log: p.log, URL: p.config.URL, Zone: zone,
 		Windows: view.Windows{Bank: p.config.Windows["bank"], Grant: p.config.Windows["grant"]},
-		People:  p.people, Grant: p.grant, Bank: p.bank, Alerts: p.store.Alerts(), Sessions: p.store.Sessions(), Stopping: stopping,
+		People:  p.people, Grant: p.grant, Office: p.store.Grant(), Bank: p.bank, Alerts: p.store.Alerts(), Sessions: p.store.Sessions(), Stopping: stopping,
 	}
 	return s.Handler(json)
 }
@@ -176,13 +176,21 @@ func (p *program) alertsAbout(ctx context.Context, subjects []string) (all []gui
 func (p *program) runner() *job.Runner {
 	handlers, periodic := p.bankJobs()
 	handlers["mail"], handlers["alert"] = p.sendMail, p.mailAlert
-	handlers["forget"] = func(ctx context.Context, _ job.Claimed) error { return p.store.Sessions().Forget(ctx) }
+	handlers["forget"] = func(ctx context.Context, _ job.Claimed) error {
+		return errors.Join(p.store.Sessions().Forget(ctx), p.store.Grant().Forget(ctx))
+	}
+	handlers["index"] = func(ctx context.Context, _ job.Claimed) error { _, err := p.store.Grant().Index(ctx); return err }
+	handlers["remind"] = func(ctx context.Context, _ job.Claimed) error {
+		_, err := p.grant.Remind(ctx, p.store.Grant())
+		return err
+	}
 	handlers["sweep"] = func(ctx context.Context, _ job.Claimed) error { _, _, err := p.grant.Sweep(ctx); return err }
 	return &job.Runner{
 		Store: p.store.Jobs(), Clock: p.clock, Log: p.log, Handlers: handlers,
 		Workers: 16, // most of them wait for a bank
 		Periodic: append(periodic,
-			job.Periodic{Kind: "sweep", Slot: job.Every(time.Minute)}, job.Periodic{Kind: "forget", Slot: job.Every(time.Hour)}),
+			job.Periodic{Kind: "sweep", Slot: job.Every(time.Minute)}, job.Periodic{Kind: "forget", Slot: job.Every(time.Hour)},
+			job.Periodic{Kind: "index", Slot: job.Every(time.Minute)}, job.Periodic{Kind: "remind", Slot: job.Every(time.Hour)}),
 	}
 }
 

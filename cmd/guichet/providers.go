@@ -17,6 +17,7 @@ import (
 type providerFile struct {
 	Title      string `toml:"title"`
 	Definition string `toml:"definition_id"`
+	Source     string `toml:"source_url"`
 	Algorithm  string `toml:"algorithm"`
 	Shared     string `toml:"shared_secret"`
 	Mails      *bool  `toml:"mails"`
@@ -31,6 +32,15 @@ var providerName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 
 // titles are the names people know, for the providers that DataPass serves.
 var titles = map[string]string{"api_entreprise": "API Entreprise", "api_particulier": "API Particulier"}
+
+// sourceOf is where the people of a provider's requests change them: DataPass, for
+// the providers it serves.
+func sourceOf(name, told string) string {
+	if _, known := titles[name]; known && told == "" {
+		return "https://datapass.api.gouv.fr"
+	}
+	return strings.TrimSuffix(told, "/")
+}
 
 // loadProviders reads the file of providers, then the short form, whose secrets
 // are added.
@@ -64,7 +74,7 @@ func loadProviders(path, short string) (map[string]provider, error) {
 		}
 		p, known := all[name]
 		if !known {
-			p = provider{Provider: grant.Provider{Name: name, Title: titleOf(name), Mails: true}, Algorithm: keyring.EdDSA}
+			p = provider{Provider: grant.Provider{Name: name, Title: titleOf(name), Mails: true, Source: sourceOf(name, "")}, Algorithm: keyring.EdDSA}
 		}
 		for _, s := range strings.Split(secrets, "|") {
 			if s == "" {
@@ -92,7 +102,7 @@ func (f providerFile) provider(name string) (provider, error) {
 		return fail("a name has lower-case letters, digits and _.")
 	}
 	p := provider{
-		Provider:  grant.Provider{Name: name, Title: f.Title, Definition: f.Definition, Mails: f.Mails == nil || *f.Mails},
+		Provider:  grant.Provider{Name: name, Title: f.Title, Definition: f.Definition, Mails: f.Mails == nil || *f.Mails, Source: sourceOf(name, f.Source)},
 		Algorithm: keyring.Algorithm(f.Algorithm), Shared: keyring.Secret(f.Shared),
 	}
 	if p.Title == "" {

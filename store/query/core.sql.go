@@ -28,7 +28,7 @@ func (q *Queries) AcknowledgeAlert(ctx context.Context, arg AcknowledgeAlertPara
 }
 
 const alertByID = `-- name: AlertByID :one
-SELECT id, kind, subject, detail, once, opened_at, acknowledged_at, acknowledged_by FROM alerts WHERE id = $1
+SELECT id, kind, subject, detail, once, opened_at, acknowledged_at, acknowledged_by, assigned_to FROM alerts WHERE id = $1
 `
 
 func (q *Queries) AlertByID(ctx context.Context, id string) (Alert, error) {
@@ -43,12 +43,13 @@ func (q *Queries) AlertByID(ctx context.Context, id string) (Alert, error) {
 		&i.OpenedAt,
 		&i.AcknowledgedAt,
 		&i.AcknowledgedBy,
+		&i.AssignedTo,
 	)
 	return i, err
 }
 
 const alerts = `-- name: Alerts :many
-SELECT id, kind, subject, detail, once, opened_at, acknowledged_at, acknowledged_by FROM alerts
+SELECT id, kind, subject, detail, once, opened_at, acknowledged_at, acknowledged_by, assigned_to FROM alerts
 WHERE (CAST($1 AS BIGINT) = 0 OR acknowledged_at = 0)
   AND (CAST($2 AS TEXT) = '' OR subject = $2)
   AND (opened_at, id) < (CAST($3 AS BIGINT), CAST($4 AS TEXT))
@@ -87,6 +88,7 @@ func (q *Queries) Alerts(ctx context.Context, arg AlertsParams) ([]Alert, error)
 			&i.OpenedAt,
 			&i.AcknowledgedAt,
 			&i.AcknowledgedBy,
+			&i.AssignedTo,
 		); err != nil {
 			return nil, err
 		}

@@ -106,7 +106,6 @@ SELECT * FROM deliveries
 WHERE (CAST(sqlc.arg(provider) AS TEXT) = '' OR provider = sqlc.arg(provider))
   AND (CAST(sqlc.arg(external_id) AS TEXT) = '' OR external_id = sqlc.arg(external_id))
   AND (CAST(sqlc.arg(effect) AS TEXT) = '' OR effect = sqlc.arg(effect))
-  AND (CAST(sqlc.arg(open) AS BIGINT) = 0 OR (resolved_at = 0 AND effect IN ('held', 'quarantined')))
   AND (CAST(sqlc.arg(before_id) AS TEXT) = '' OR id < sqlc.arg(before_id))
 ORDER BY id DESC LIMIT sqlc.arg(max_rows);
 

@@ -305,16 +305,14 @@ SELECT id, chain, n, provider, external_id, format, event, model_type, fired_at,
 WHERE (CAST($1 AS TEXT) = '' OR provider = $1)
   AND (CAST($2 AS TEXT) = '' OR external_id = $2)
   AND (CAST($3 AS TEXT) = '' OR effect = $3)
-  AND (CAST($4 AS BIGINT) = 0 OR (resolved_at = 0 AND effect IN ('held', 'quarantined')))
-  AND (CAST($5 AS TEXT) = '' OR id < $5)
-ORDER BY id DESC LIMIT $6
+  AND (CAST($4 AS TEXT) = '' OR id < $4)
+ORDER BY id DESC LIMIT $5
 `
 
 type DeliveriesParams struct {
 	Provider   string
 	ExternalID string
 	Effect     string
-	Open       int64
 	BeforeID   string
 	MaxRows    int32
 }
@@ -324,7 +322,6 @@ func (q *Queries) Deliveries(ctx context.Context, arg DeliveriesParams) ([]Deliv
 		arg.Provider,
 		arg.ExternalID,
 		arg.Effect,
-		arg.Open,
 		arg.BeforeID,
 		arg.MaxRows,
 	)

@@ -53,6 +53,7 @@ type Alert struct {
 	OpenedAt       int64
 	AcknowledgedAt int64
 	AcknowledgedBy string
+	AssignedTo     string
 }
 
 type ApiToken struct {
@@ -190,6 +191,17 @@ type Delivery struct {
 	Body       []byte
 }
 
+type Handover struct {
+	ID        string
+	Hash      []byte
+	TokenID   string
+	GivenBy   string
+	GivenTo   string
+	CreatedAt int64
+	ExpiresAt int64
+	UsedAt    int64
+}
+
 type Job struct {
 	ID          string
 	Kind        string
@@ -229,6 +241,70 @@ type Person struct {
 	Version       int64
 }
 
+type Prolongation struct {
+	TokenID   string
+	AskedBy   string
+	InCharge  string
+	Purpose   string
+	Contacts  string
+	DoneAt    int64
+	UpdatedAt int64
+	Version   int64
+}
+
+type ReportAlert struct {
+	ID             string
+	Kind           string
+	Subject        string
+	OpenedAt       int32
+	AcknowledgedAt int32
+}
+
+type ReportDelivery struct {
+	ID            string
+	Provider      string
+	RequestNumber string
+	Format        string
+	Event         string
+	Effect        string
+	Note          string
+	StatusBefore  string
+	StatusAfter   string
+	TokensBlocked int64
+	Mails         int64
+	FiredAt       int32
+	ReceivedAt    int32
+	ResolvedAt    int32
+}
+
+type ReportRequest struct {
+	ID           string
+	Provider     string
+	Number       string
+	Status       string
+	Siret        string
+	Organization string
+	Form         string
+	Scopes       string
+	ReceivedAt   int32
+	SubmittedAt  int32
+	ValidatedAt  int32
+	RevokedAt    int32
+	ArchivedAt   int32
+	ChangedAt    int32
+}
+
+type ReportToken struct {
+	ID            string
+	Provider      string
+	RequestNumber string
+	Scopes        string
+	IssuedAt      int32
+	ExpiresAt     int32
+	BlockAt       int32
+	BlockedAt     int32
+}
+
 type Request struct {
 	ID               string
 	Provider         string
@@ -260,6 +336,26 @@ type Request struct {
 	CreatedAt        int64
 	UpdatedAt        int64
 	Version          int64
+}
+
+type RequestIndex struct {
+	N           int64
+	RequestID   string
+	Provider    string
+	Status      string
+	SubmittedAt int64
+	ValidatedAt int64
+	RevokedAt   int64
+	Terms       string
+}
+
+type RequestQueue struct {
+	RequestID string
+}
+
+type RequestTerm struct {
+	Term []byte
+	N    int64
 }
 
 type SealingKey struct {

@@ -7,19 +7,25 @@ type Place string
 
 // The places.
 const (
-	Home       Place = "home"
-	Accesses   Place = "accesses"
-	Accounts   Place = "accounts"
-	Operations Place = "operations"
-	Requests   Place = "requests"
-	Tokens     Place = "tokens"
-	Alerts     Place = "alerts"
-	Settings   Place = "settings"
-	Nowhere    Place = ""
+	Home         Place = "home"
+	Accesses     Place = "accesses"
+	Accounts     Place = "accounts"
+	Operations   Place = "operations"
+	Requests     Place = "requests"
+	Tokens       Place = "tokens"
+	Alerts       Place = "alerts"
+	JournalPlace Place = "journal"
+	FiguresPlace Place = "figures"
+	Mine         Place = "mine"
+	Settings     Place = "settings"
+	Nowhere      Place = ""
 )
 
 // Windows tells which windows of the counter are open.
-type Windows struct{ Bank, Grant bool }
+type Windows struct {
+	Bank, Grant bool
+	Mine        bool // the requests of whoever looks, for applicants and contacts
+}
 
 // A Frame is what surrounds every page of somebody who is signed in.
 type Frame struct {
@@ -73,7 +79,12 @@ func (f Frame) sections() []section {
 			{place: Requests, key: "nav.requests", icon: "file", url: PathRequests},
 			{place: Tokens, key: "nav.tokens", icon: "key", url: PathTokens},
 			{place: Alerts, key: "nav.alerts", icon: "bell", url: PathAlerts},
+			{place: JournalPlace, key: "nav.journal", icon: "book", url: PathJournal},
+			{place: FiguresPlace, key: "nav.figures", icon: "bars", url: PathFigures},
 		}})
+	}
+	if f.Windows.Mine {
+		all = append(all, section{place: Mine, key: "nav.mine", icon: "seal", url: PathMine})
 	}
 	return append(all, section{place: Settings, key: "nav.settings", icon: "sliders", url: PathSettings})
 }
@@ -118,7 +129,7 @@ func (f Frame) waits(s section) int {
 // searchPath is where a search from this place goes, and what it looks through.
 func (f Frame) searchPath(p Place) (path, key string) {
 	switch p {
-	case Requests, Alerts:
+	case Requests, Alerts, JournalPlace, FiguresPlace:
 		return PathRequests, "search.requests"
 	case Tokens:
 		return PathTokens, "search.tokens"

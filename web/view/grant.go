@@ -5,6 +5,9 @@ import "time"
 // RequestList is the page of all requests.
 type RequestList struct {
 	Chips   []Chip
+	Filters Filters
+	Notice  string // what the list cannot show yet
+	Purge   string // address of what will be purged
 	Columns RequestSorts
 	Rows    []RequestRow
 	Pager   Pager
@@ -41,9 +44,19 @@ type Request struct {
 	Tokens       []TokenLine
 	Scopes       []string
 	Contacts     []Contact
+	Facts        []Fact
+	Granted      []Granted
 	Entries      []Entry
 	Older        string // address of the older entries
 	SourceURL    string // the request at its source
+}
+
+// A Granted is one authorization of a request, at its source.
+type Granted struct {
+	ID     string
+	State  State
+	At     time.Time
+	Scopes []string
 }
 
 // A Contact is somebody of a request.
@@ -65,6 +78,7 @@ type TokenLine struct {
 	Reached   int       // gateways that refuse it
 	Gateways  int
 	LastUse   time.Time
+	Used      bool // uses are counted, so that "never" means never
 	URL       string
 }
 
@@ -92,6 +106,8 @@ type Token struct {
 	Withheld   string  // why not, in words
 	Actions    []Action
 	Entries    []Entry
+	Mine       bool   // whoever looks is of the request, and no operator
+	Notice     string // such as that it ends soon
 }
 
 // An Alert asks a person to look: the sentence first, the action second.
@@ -108,11 +124,19 @@ type Alert struct {
 	Actions      []Action
 	TimelineURL  string
 	SubjectTitle string
+	AssignedTo   string
 }
 
 // AlertList is the page of alerts.
 type AlertList struct {
 	Chips  []Chip
-	Alerts []Alert
+	Groups []AlertGroup
 	Pager  Pager
+}
+
+// An AlertGroup is the alerts of one kind.
+type AlertGroup struct {
+	Kind   string
+	Alerts []Alert
+	All    *Action // what sees to all of them; nil: there is one
 }

@@ -9,6 +9,12 @@ const (
 	PathRequests    = "/requests"
 	PathTokens      = "/tokens"
 	PathAlerts      = "/alerts"
+	PathJournal     = "/journal"
+	PathPurge       = "/purge"
+	PathFigures     = "/statistics"
+	PathMine        = "/compte"
+	PathMyTokens    = PathMine + "/jetons" // where the source and our mails send applicants
+	PathTakeOver    = "/transmission"
 	PathSettings    = "/settings"
 	PathSignIn      = "/sign-in"
 	PathSignOut     = "/sign-out"

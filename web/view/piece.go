@@ -116,6 +116,7 @@ type Secret struct {
 // A Field is one thing to fill in.
 type Field struct {
 	Name, Label  string
+	ID           string // unique in the page; empty: the name is
 	Value        string // never of a masked field
 	Type         string // of the input; "text" when empty
 	Help         string
@@ -129,6 +130,7 @@ type Field struct {
 	Masked       bool
 	Code         bool // a one-time code: large, in figures
 	Focus        bool
+	Filter       bool // of a list: nobody expects it to be filled in
 	Choices      []Choice
 }
 
@@ -147,7 +149,12 @@ func (f Field) kind() string {
 }
 
 // id is unique in a page as long as no two forms have a field of one name.
-func (f Field) id() string { return "field-" + f.Name }
+func (f Field) id() string {
+	if f.ID != "" {
+		return "field-" + f.ID
+	}
+	return "field-" + f.Name
+}
 
 // describedBy names the texts that go with the field.
 func (f Field) describedBy() string {

@@ -61,6 +61,13 @@ var (
 	TokenExpired      = State{Neutral, "token.state.expired"}
 )
 
+// How an authorization stands, at its source.
+var (
+	AuthorizationActive   = State{Good, "authorization.state.active"}
+	AuthorizationObsolete = State{Neutral, "authorization.state.obsolete"}
+	AuthorizationRevoked  = State{Stopped, "authorization.state.revoked"}
+)
+
 // How an alert stands.
 var (
 	AlertOpen = State{Warning, "alert.state.open"}
@@ -76,6 +83,7 @@ func States() []State {
 		RequestRevoked, RequestArchived, RequestPurged,
 		TokenActive, TokenExpiring, TokenBlockPlanned, TokenBlocked, TokenExpired,
 		AlertOpen, AlertDone,
+		AuthorizationActive, AuthorizationObsolete, AuthorizationRevoked,
 	}
 }
 

@@ -43,6 +43,7 @@ func dynamic() map[string]bool {
 	add("effect.", Effects())
 	add("contact.", ContactRoles())
 	add("alert.kind.", AlertKinds(), ".title", ".detail")
+	add("prolong.", ProlongSteps(), ".title", ".says")
 	add("fault.", FaultKinds(), ".title", ".lost", ".next")
 	for _, tense := range []string{"past", "future"} {
 		add("time."+tense+".", []string{"seconds", "minutes", "hours", "days"})
