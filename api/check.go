@@ -7,14 +7,7 @@ import (
 
 	"guichet"
 	"guichet/grant"
-)
-
-// What a check can refuse. The words are those of RFC 6750 where it has one.
-var (
-	errNoToken = &guichet.Error{Kind: guichet.Unauthorized, Code: "invalid_token", Reason: "There is no token, or it is not one of ours."}
-	errExpired = &guichet.Error{Kind: guichet.Unauthorized, Code: "token_expired", Reason: "The token has ended."}
-	errRevoked = &guichet.Error{Kind: guichet.Unauthorized, Code: "token_revoked", Reason: "The token was taken back."}
-	errScope   = &guichet.Error{Kind: guichet.Forbidden, Code: "insufficient_scope", Reason: "The token does not cover what is asked."}
+	"guichet/keyring"
 )
 
 // check answers whether the token of the request may be used now. The signature
@@ -31,60 +24,37 @@ func (s *Server) check(w http.ResponseWriter, r *http.Request) {
 		h.Set("X-Guichet-Scopes", strings.Join(standing.Scopes, " "))
 		w.WriteHeader(http.StatusNoContent)
 	case guichet.Unauthorized, guichet.Forbidden:
-		code := guichet.CodeOf(err)
-		h.Set("WWW-Authenticate", `Bearer error="`+rfc6750(code)+`"`)
-		writeJSON(w, "application/json", StatusOf(kind), refusal{code})
+		h.Set("WWW-Authenticate", keyring.ChallengeOf(err))
+		writeJSON(w, "application/json", StatusOf(kind), refusal{guichet.CodeOf(err)})
 	default: // not knowing is refusing
 		s.problem(w, r, err)
 	}
 }
 
 func (s *Server) verdict(r *http.Request) (grant.Standing, error) {
-	token, ok := bearer(r)
+	token, ok := keyring.OneToken(r.Header.Values("Authorization"), r.Header.Values("X-Api-Key"))
 	if !ok {
-		return grant.Standing{}, errNoToken
+		return grant.Standing{}, keyring.ErrNoToken
 	}
 	claims, err := s.Verifier.Verify(token)
 	if err != nil {
-		return grant.Standing{}, errNoToken.Because(err)
+		return grant.Standing{}, keyring.ErrNoToken.Because(err)
 	}
 	standing, err := s.Grant.Store.Standing(r.Context(), guichet.ID(claims.ID))
 	switch {
 	case guichet.KindOf(err) == guichet.NotFound:
-		return standing, errNoToken
+		return standing, keyring.ErrNoToken
 	case err != nil:
 		return standing, err
 	case !standing.BlockedAt.IsZero(), standing.Status == grant.Revoked:
-		return standing, errRevoked
+		return standing, keyring.ErrTokenRevoked
 	case !s.Clock.Now().Before(standing.ExpiresAt):
-		return standing, errExpired
+		return standing, keyring.ErrTokenExpired
 	}
 	for _, scope := range r.URL.Query()["scope"] {
 		if !slices.Contains(standing.Scopes, scope) {
-			return standing, errScope
+			return standing, keyring.ErrScope
 		}
 	}
 	return standing, nil
-}
-
-// bearer reads the one token of a request. Two tokens are as good as none: the
-// API behind could look at the other.
-func bearer(r *http.Request) (token string, ok bool) {
-	authorization, key := r.Header.Values("Authorization"), r.Header.Values("X-Api-Key")
-	switch {
-	case len(authorization) == 1 && len(key) == 0:
-		scheme, token, _ := strings.Cut(authorization[0], " ")
-		return strings.TrimSpace(token), strings.EqualFold(scheme, "Bearer")
-	case len(authorization) == 0 && len(key) == 1:
-		return key[0], true
-	}
-	return "", false
-}
-
-// rfc6750 gives the standard's word for ours.
-func rfc6750(code string) string {
-	if code == errScope.Code {
-		return code
-	}
-	return "invalid_token"
 }

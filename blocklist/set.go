@@ -110,6 +110,15 @@ func (s *Set) Resize(size int64) *Set {
 // Apply is the set with the lines that follow it. Lines it has already are passed
 // over. On ErrGap and ErrDiverged the set is returned as it was.
 func (s *Set) Apply(lines ...Line) (*Set, error) {
+	next, _, err := s.apply(lines)
+	return next, err
+}
+
+// Extend is Apply for whoever writes the list: it gives the lines it added with
+// their sums.
+func (s *Set) Extend(lines []Line) (*Set, []Line, error) { return s.apply(lines) }
+
+func (s *Set) apply(lines []Line) (_ *Set, added []Line, _ error) {
 	next := *s
 	owned := map[int64]bool{} // pages and shards that are ours to write to
 	for _, l := range lines {
@@ -117,15 +126,17 @@ func (s *Set) Apply(lines ...Line) (*Set, error) {
 		case l.Seq <= next.head.Seq:
 			continue
 		case l.Seq != next.head.Seq+1:
-			return s, ErrGap
+			return s, nil, ErrGap
 		case l.Index < 0 || l.Index >= MostSize:
-			return s, ErrUnreadable
+			return s, nil, ErrUnreadable
 		}
 		k := keyOf(l.Token)
 		chained := chain(next.sum, l, k)
-		if l.Sum != "" && l.Sum != hex.EncodeToString(chained[:]) {
-			return s, ErrDiverged
+		text := hex.EncodeToString(chained[:])
+		if l.Sum != "" && l.Sum != text {
+			return s, nil, ErrDiverged
 		}
+		l.Sum = text
 		if len(owned) == 0 {
 			next.pages = slices.Clone(next.pages)
 			ids := *next.ids
@@ -134,8 +145,9 @@ func (s *Set) Apply(lines ...Line) (*Set, error) {
 		next.setBit(l.Index, owned)
 		next.addID(k, owned)
 		next.head.Seq, next.sum = l.Seq, chained
+		added = append(added, l)
 	}
-	return &next, nil
+	return &next, added, nil
 }
 
 func chain(before sum, l Line, k key) sum {

@@ -140,7 +140,7 @@ func (k *keys) mint(c config) func(grant.Standing) (guichet.Secret, error) {
 		if key == nil { // a provider that is not configured any more
 			key = k.signing[keyring.EdDSA]
 		}
-		extra := map[string]string{}
+		extra := map[string]string{"request": t.Provider + "/" + t.ExternalID} // gateways tell it to the API
 		if t.LegacyID != "" {
 			extra["legacy_token_id"] = t.LegacyID
 		}
@@ -152,11 +152,8 @@ func (k *keys) mint(c config) func(grant.Standing) (guichet.Secret, error) {
 		jwt, err := key.Sign(keyring.Claims{
 			Issuer: c.URL, Subject: t.Title, ID: id, UID: id, Scopes: t.Scopes, IssuedAt: t.IssuedAt, ExpiresAt: t.ExpiresAt,
 			Version: "1.0", ExtraInfo: info,
-			Status: keyring.Status{Index: t.StatusIndex % statusShard, URI: fmt.Sprintf("%s/status/%d", c.URL, t.StatusIndex/statusShard)},
+			Status: keyring.StatusAt(c.URL, t.StatusIndex),
 		})
 		return guichet.Secret(jwt), err
 	}
 }
-
-// statusShard is how many bits one status list has.
-const statusShard = 1 << 17

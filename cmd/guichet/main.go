@@ -37,6 +37,7 @@ type cli struct {
 	User       userCmd       `cmd:"" help:"People who may sign in."`
 	Request    requestCmd    `cmd:"" help:"Requests for access."`
 	Token      tokenCmd      `cmd:"" help:"Tokens of requests."`
+	Gateway    gatewayCmd    `cmd:"" help:"Verify tokens beside an API, without a database; and who may."`
 	Alert      alertCmd      `cmd:"" help:"What should not happen, and did."`
 	Journal    journalCmd    `cmd:"" help:"The journal of deliveries."`
 	Quarantine quarantineCmd `cmd:"" help:"Deliveries that could not be used."`

@@ -103,12 +103,14 @@ func withProgram(ctx context.Context, all *cli, use func(*program) error) error 
 }
 
 // api is the machines' face.
-func (p *program) api() *api.Server {
+func (p *program) api(stopping <-chan struct{}) *api.Server {
 	s := &api.Server{Clock: p.clock, Log: p.log}
 	if p.config.Windows["grant"] {
 		s.Grant, s.Verifier = p.grant, p.keys.verifier
 		s.Secrets = func(name string, now time.Time) []keyring.Secret { return p.config.Providers[name].active(now) }
 		s.JWKS = func() ([]byte, error) { return p.keys.jwks, nil }
+		s.Gateways, s.Stopping = p.gateways(), stopping
+		s.Blocked = func() <-chan struct{} { return p.store.Changed(store.BlocklistRaised) }
 	}
 	return s
 }
@@ -172,12 +174,14 @@ func (p *program) runner() *job.Runner {
 	handlers, periodic := p.bankJobs()
 	handlers["mail"], handlers["alert"] = p.sendMail, p.mailAlert
 	handlers["forget"] = func(ctx context.Context, _ job.Claimed) error { return p.store.Sessions().Forget(ctx) }
+	handlers["gateways"] = func(ctx context.Context, _ job.Claimed) error { return p.gateways().Watch(ctx) }
 	handlers["sweep"] = func(ctx context.Context, _ job.Claimed) error { _, _, err := p.grant.Sweep(ctx); return err }
 	return &job.Runner{
 		Store: p.store.Jobs(), Clock: p.clock, Log: p.log, Handlers: handlers,
 		Workers: 16, // most of them wait for a bank
 		Periodic: append(periodic,
-			job.Periodic{Kind: "sweep", Slot: job.Every(time.Minute)}, job.Periodic{Kind: "forget", Slot: job.Every(time.Hour)}),
+			job.Periodic{Kind: "sweep", Slot: job.Every(time.Minute)}, job.Periodic{Kind: "forget", Slot: job.Every(time.Hour)},
+			job.Periodic{Kind: "gateways", Slot: job.Every(time.Minute)}),
 	}
 }
 

@@ -91,7 +91,7 @@ func (p *program) serve(ctx context.Context) error {
 // the pages. Only pages and the JSON API look up who is signed in.
 func (p *program) handler(ctx context.Context) (http.Handler, error) {
 	mux := http.NewServeMux()
-	p.api().Routes(mux)
+	p.api(ctx.Done()).Routes(mux)
 	p.health(mux)
 	pages, err := p.web(p.json(ctx.Done()), ctx.Done())
 	if err != nil {
