@@ -21,7 +21,6 @@ const (
 	mostUnanswered = 4                      // questions on their way at once
 	again          = 200 * time.Millisecond // before asking again for what is missing
 	streamSilence  = 15 * time.Second       // Guichet says something every five
-	saveEvery      = time.Second
 	complainEvery  = 10 * time.Second
 	mostAnswer     = 8 << 20
 )
@@ -44,6 +43,7 @@ type link struct {
 	retry       *time.Timer
 	savedSet    *blocklist.Set // the list that is on the disk
 	savedAt     time.Duration
+	saving      time.Duration // what that took
 	unsaved     *time.Timer
 	cutOff      bool
 	complained  time.Duration
@@ -244,19 +244,21 @@ func (l *link) fetchSnapshot() (*blocklist.Set, error) {
 	return blocklist.ReadSnapshot(response.Body)
 }
 
-// keep writes to the disk what a restart must find, and the list at most once a
-// second: until then the older lease stands there, which is given for less. A disk
-// that fails does not stop the gateway: a restart would refuse sooner.
+// keep writes to the disk what a restart must find, at once, unless blocks come so
+// fast that the disk would be all we do: then a tenth of the time. Until it is
+// written the older lease stands there, which is given for less. A disk that fails
+// does not stop the gateway: a restart would refuse sooner.
 func (l *link) keep() {
-	now := l.clocks().Boot
-	if l.replica.set != l.savedSet && l.savedAt != 0 && now-l.savedAt < saveEvery {
-		l.unsaved.Reset(saveEvery)
+	began := l.clocks().Boot
+	if rest := l.savedAt + 10*l.saving - began; l.replica.set != l.savedSet && rest > 0 {
+		l.unsaved.Reset(rest)
 		return
 	}
-	l.savedAt = now
 	if err := l.save(); err != nil {
 		l.config.Log.Error("what this gateway knows cannot be kept", "error", err)
 	}
+	l.savedAt = l.clocks().Boot
+	l.saving = l.savedAt - began
 }
 
 func (l *link) save() error {
