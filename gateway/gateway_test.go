@@ -1,0 +1,563 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"guichet"
+	"guichet/api"
+	"guichet/grant"
+	"guichet/keyring"
+	simdatapass "guichet/sim/datapass"
+	"guichet/store"
+	"guichet/store/storetest"
+)
+
+// A town is a real Guichet on a real database, with the power to be unreachable.
+type town struct {
+	t      *testing.T
+	db     *storetest.DB
+	desk   *grant.Desk
+	edges  *grant.Gateways
+	mu     sync.Mutex
+	keys   []*keyring.SigningKey // the last one signs
+	url    string
+	cut    atomic.Bool // nobody is answered
+	number int
+}
+
+func newTown(t *testing.T, engine store.Engine) *town {
+	t.Helper()
+	c := &town{t: t, db: storetest.New(t, engine)}
+	clock := guichet.SystemClock()
+	c.newKey()
+	c.desk = &grant.Desk{
+		Store: c.db.Grant(), Clock: clock, URL: "http://guichet.test", PurgeAfter: -1, PurgeRefusedAfter: -1,
+		Providers: map[string]grant.Provider{"api_entreprise": {Name: "api_entreprise", Title: "API Entreprise"}},
+		Mint:      c.mint,
+	}
+	c.edges = &grant.Gateways{Store: c.db.Gateways(), List: c.db.Grant(), Clock: clock}
+	verifier, err := keyring.NewVerifier(c.keys[0].Key())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopping := make(chan struct{})
+	server := &api.Server{
+		Clock: clock, Log: slog.New(slog.DiscardHandler), Grant: c.desk, Verifier: keyring.NewCachedVerifier(verifier, 100),
+		Secrets: func(string, time.Time) []keyring.Secret { return []keyring.Secret{"dev-verify-token"} },
+		JWKS:    c.jwks, Gateways: c.edges, Stopping: stopping,
+		Blocked: func() <-chan struct{} { return c.db.Changed(store.BlocklistRaised) },
+	}
+	mux := http.NewServeMux()
+	server.Routes(mux)
+	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c.cut.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		mux.ServeHTTP(w, r)
+	}))
+	c.url = h.URL
+	t.Cleanup(func() { close(stopping); h.CloseClientConnections(); h.Close() })
+	return c
+}
+
+func (c *town) newKey() {
+	key, err := keyring.NewSigningKey(keyring.EdDSA, time.Unix(1_800_000_000, 0))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.keys = append(c.keys, key)
+}
+
+func (c *town) jwks() ([]byte, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var public []keyring.Key
+	for _, k := range c.keys {
+		public = append(public, k.Key())
+	}
+	return keyring.JWKS(public...)
+}
+
+func (c *town) claims(s grant.Standing) keyring.Claims {
+	return keyring.Claims{
+		ID: s.ID.String(), UID: s.ID.String(), Scopes: s.Scopes, IssuedAt: s.IssuedAt, ExpiresAt: s.ExpiresAt,
+		ExtraInfo: []byte(`{"request":"` + s.Provider + "/" + s.ExternalID + `"}`), Status: keyring.StatusAt("http://guichet.test", s.StatusIndex),
+	}
+}
+
+func (c *town) sign(claims keyring.Claims) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	jwt, err := c.keys[len(c.keys)-1].Sign(claims)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return jwt
+}
+
+func (c *town) mint(s grant.Standing) (guichet.Secret, error) {
+	return guichet.Secret(c.sign(c.claims(s))), nil
+}
+
+// approve gives the token of a new request: its id and its JWT.
+func (c *town) approve() (id guichet.ID, jwt string) {
+	c.t.Helper()
+	c.number++
+	body := fmt.Sprintf(`{"event":"approve","fired_at":%d,"model_type":"authorization_request/api_entreprise","model_id":%d,"data":{"state":"validated",
+		"data":{"intitule":"Marchés","scopes":["a","b"]},"organization":{"name":"VALMONT","siret":"21730065600011"},
+		"applicant":{"email":"claire@valmont.fr","given_name":"Claire","family_name":"Morel"}}}`, 1_777_880_000+c.number, c.number)
+	answer, err := simdatapass.Sender{URL: c.url, Provider: "api_entreprise", Format: "v2", Secret: "dev-verify-token"}.Send(c.t.Context(), []byte(body))
+	var said map[string]guichet.ID
+	if err != nil || json.Unmarshal([]byte(answer.Body), &said) != nil || said["token_id"] == "" {
+		c.t.Fatalf("%v %v", answer, err)
+	}
+	_, secret, err := c.desk.Reveal(c.t.Context(), guichet.System("test"), said["token_id"])
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return said["token_id"], secret.Reveal()
+}
+
+func (c *town) block(id guichet.ID) {
+	c.t.Helper()
+	if _, err := c.desk.Block(c.t.Context(), guichet.System("test"), id, grant.Blocking{Reason: "test"}); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// An edgeAt is a gateway of a town, running.
+type edgeAt struct {
+	*Gateway
+	t       *testing.T
+	stop    func()
+	jumped  atomic.Int64 // what its clock of leases has been set forward
+	blurred atomic.Int64 // what people added to the clock on the wall
+}
+
+func (c *town) config() Config {
+	_, credential, err := c.edges.Add(c.t.Context(), guichet.System("test"), fmt.Sprintf("edge-%d", time.Now().UnixNano()))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return Config{
+		Upstream: c.url, Credential: credential, StaleAfter: 10 * time.Second, StateDir: c.t.TempDir(), Clock: guichet.SystemClock(),
+		Log: slog.New(slog.DiscardHandler), Version: "test",
+	}
+}
+
+// start opens a gateway and runs it until the test ends.
+func (c *town) start(config Config) *edgeAt {
+	c.t.Helper()
+	g, err := Open(config)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	e := &edgeAt{Gateway: g, t: c.t}
+	real := g.clocks
+	g.clocks = func() Reading {
+		now := real()
+		return Reading{Boot: now.Boot + time.Duration(e.jumped.Load()), Wall: now.Wall.Add(time.Duration(e.blurred.Load()))}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var done sync.WaitGroup
+	done.Go(func() {
+		if err := g.Run(ctx); err != nil {
+			c.t.Error(err)
+		}
+	})
+	e.stop = func() { cancel(); done.Wait() }
+	c.t.Cleanup(e.stop)
+	return e
+}
+
+// verdict is the word of the refusal, or "ok".
+func (e *edgeAt) verdict(jwt string, scopes ...string) string {
+	_, err := e.Check(context.Background(), jwt, scopes, netip.Addr{})
+	if err == nil {
+		return "ok"
+	}
+	return guichet.CodeOf(err)
+}
+
+// soon waits until the verdict is this one.
+func (e *edgeAt) soon(jwt, want string) {
+	e.t.Helper()
+	for began := time.Now(); e.verdict(jwt) != want; <-time.After(2 * time.Millisecond) {
+		if time.Since(began) > 8*time.Second {
+			e.t.Fatalf("%s, and not %s in time", e.verdict(jwt), want)
+		}
+	}
+}
+
+func each(t *testing.T, test func(t *testing.T, c *town)) {
+	t.Parallel()
+	for _, engine := range []store.Engine{store.SQLite, store.PostgreSQL} {
+		t.Run(string(engine), func(t *testing.T) {
+			t.Parallel()
+			test(t, newTown(t, engine))
+		})
+	}
+}
+
+func TestRevokedIsRefusedAtOnceAndForEver(t *testing.T) {
+	each(t, func(t *testing.T, c *town) {
+		e := c.start(c.config())
+		one, jwt := c.approve()
+		_, other := c.approve()
+		e.soon(jwt, "ok")
+		for range 3 {
+			if v := e.verdict(jwt, "a", "b"); v != "ok" {
+				t.Fatal(v)
+			}
+		}
+		c.block(one)
+		e.soon(jwt, "token_revoked")
+		if v := e.verdict(other); v != "ok" {
+			t.Errorf("another token: %s", v)
+		}
+		// The same as any other process would block it: nobody wakes this one.
+		two, jwt2 := c.approve()
+		e.soon(jwt2, "ok")
+		away := *c.desk
+		away.Store = c.db.Open().Grant()
+		if _, err := away.Block(t.Context(), guichet.System("test"), two, grant.Blocking{Reason: "test"}); err != nil {
+			t.Fatal(err)
+		}
+		e.soon(jwt2, "token_revoked")
+	})
+}
+
+// Guichet and its gateway say the same of everything.
+func TestSameWordsAsGuichet(t *testing.T) {
+	each(t, func(t *testing.T, c *town) {
+		e := c.start(c.config())
+		dead, blocked := c.approve()
+		_, jwt := c.approve()
+		e.soon(jwt, "ok")
+		c.block(dead)
+		e.soon(blocked, "token_revoked")
+		edge := httptest.NewServer(e.Handler())
+		t.Cleanup(edge.Close)
+		ask := func(url, path string, h http.Header) (int, string, http.Header) {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, url+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header = h
+			response, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = response.Body.Close() }()
+			body, err := io.ReadAll(response.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return response.StatusCode, string(body), response.Header
+		}
+		bearer := "Bearer " + jwt
+		for name, headers := range map[string]http.Header{
+			"good": {"Authorization": {bearer}}, "key": {"X-Api-Key": {jwt}}, "lower case": {"Authorization": {"bearer " + jwt}}, "nothing": {},
+			"basic": {"Authorization": {"Basic eDp5"}}, "garbage": {"X-Api-Key": {"garbage"}}, "cut": {"X-Api-Key": {jwt[:80]}}, "revoked": {"X-Api-Key": {blocked}},
+			"two": {"Authorization": {bearer}, "X-Api-Key": {jwt}}, "twice": {"X-Api-Key": {jwt, jwt}}, "empty": {"Authorization": {"Bearer "}},
+		} {
+			for _, path := range []string{"/check", "/check?scope=a", "/check?scope=a&scope=b", "/check?scope=c", "/check?scope=a&scope=c"} {
+				status, body, h := ask(c.url, path, headers)
+				status2, body2, h2 := ask(edge.URL, path, headers)
+				if status != status2 || body != body2 || status == http.StatusNoContent && h2.Get("Content-Length") != "" {
+					t.Errorf("%s %s: %d %s, at the gateway %d %s", name, path, status, body, status2, body2)
+				}
+				for _, one := range []string{HeaderToken, HeaderRequest, HeaderScopes, "Www-Authenticate", "Cache-Control", "Content-Type"} {
+					if h.Get(one) != h2.Get(one) {
+						t.Errorf("%s %s: %s is %q, at the gateway %q", name, path, one, h.Get(one), h2.Get(one))
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestTokensThatAreNotQuiteOurs(t *testing.T) {
+	t.Parallel()
+	c := newTown(t, store.SQLite)
+	config := c.config()
+	shared, err := keyring.LoadSigningKey("hs256-old", keyring.HS256, []byte("a shared secret of forty-two characters ..."), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Shared = []keyring.Key{shared.Key()}
+	e := c.start(config)
+	id, jwt := c.approve()
+	e.soon(jwt, "ok")
+	s, err := c.db.Grant().Standing(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*keyring.Claims){
+		"an index beyond the list":  func(k *keyring.Claims) { k.Status = keyring.StatusAt("http://guichet.test", 1<<40) },
+		"an index beyond its shard": func(k *keyring.Claims) { k.Status.Index = keyring.StatusShard },
+		"another kind of list":      func(k *keyring.Claims) { k.Status.URI = "http://guichet.test/lists/0" },
+		"no number":                 func(k *keyring.Claims) { k.Status.URI = "http://guichet.test/status/x" },
+	} {
+		claims := c.claims(s)
+		change(&claims)
+		if v := e.verdict(c.sign(claims)); v != "invalid_token" {
+			t.Errorf("%s: %s", name, v)
+		}
+	}
+	old := c.claims(s)
+	old.ExpiresAt = time.Now().Add(-time.Second)
+	if v := e.verdict(c.sign(old)); v != "token_expired" {
+		t.Errorf("ended: %s", v)
+	}
+	// A token of before Guichet has a shared key and no index: its id is looked up.
+	legacy := c.claims(s)
+	legacy.Status = keyring.Status{}
+	text, err := shared.Sign(legacy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := e.verdict(text); v != "ok" {
+		t.Errorf("a legacy token: %s", v)
+	}
+	c.block(id)
+	e.soon(text, "token_revoked")
+	// A new key is asked for when a token names it; an old one that is put out of
+	// use stops being good.
+	c.newKey()
+	_, fresh := c.approve()
+	e.soon(fresh, "ok")
+	c.mu.Lock()
+	c.keys = c.keys[1:]
+	c.mu.Unlock()
+	_, other := c.approve()
+	e.soon(other, "ok")
+	e.soon(jwt, "invalid_token")
+}
+
+// Cut off, the gateway goes on for as long as it may, then refuses everything:
+// good tokens, bad ones, and those without one. The clock on the wall has no say.
+func TestCutOff(t *testing.T) {
+	t.Parallel()
+	c := newTown(t, store.SQLite)
+	config := c.config()
+	e := c.start(config)
+	dead, blocked := c.approve()
+	_, jwt := c.approve()
+	c.block(dead)
+	e.soon(blocked, "token_revoked")
+	e.soon(jwt, "ok")
+	c.cut.Store(true)
+	e.blurred.Store(int64(-time.Hour))
+	e.jumped.Store(int64(config.StaleAfter - 3*time.Second))
+	if v := e.verdict(jwt); v != "ok" {
+		t.Errorf("within the bound: %s", v)
+	}
+	e.jumped.Store(int64(config.StaleAfter + time.Second))
+	for _, token := range []string{jwt, blocked, "garbage", ""} {
+		if v := e.verdict(token); v != "gateway_cut_off" {
+			t.Errorf("cut off: %s", v)
+		}
+	}
+	edge := httptest.NewServer(e.Handler())
+	t.Cleanup(edge.Close)
+	for _, path := range []string{"/check", "/healthz"} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, edge.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" {
+			t.Errorf("%s: %d %v", path, response.StatusCode, response.Header)
+		}
+	}
+	// A restart finds the lease as it was, and what was blocked.
+	e.stop()
+	again := c.start(config)
+	again.jumped.Store(int64(config.StaleAfter - 3*time.Second))
+	if again.verdict(blocked) != "token_revoked" || again.verdict(jwt) != "ok" {
+		t.Errorf("started again: %s, %s", again.verdict(blocked), again.verdict(jwt))
+	}
+	again.jumped.Store(int64(config.StaleAfter + time.Second))
+	if v := again.verdict(jwt); v != "gateway_cut_off" {
+		t.Errorf("started again, and cut off: %s", v)
+	}
+	c.cut.Store(false)
+	again.soon(jwt, "ok")
+	again.soon(blocked, "token_revoked")
+}
+
+// An answer that took long brings a lease that is as much shorter: what was blocked
+// while it was on its way is not in it.
+func TestLeaseCountsFromTheQuestion(t *testing.T) {
+	r := NewReplica(10 * time.Second)
+	server := newWorld(1)
+	ask := func(at, back time.Duration) Outcome {
+		server.nonces++
+		q := query{nonce: fmt.Sprint(server.nonces)}
+		q.have, q.keys = r.Ask(Reading{Boot: at}, q.nonce)
+		p := server.serve(packet{question: &q})
+		return r.Take(Reading{Boot: back}, *p.answer)
+	}
+	if o := r.Load(server.set, r.Highest()); o != Behind {
+		t.Fatal(o)
+	}
+	if o := ask(100*time.Second, 104*time.Second); o != Renewed {
+		t.Fatal(o)
+	}
+	if left := r.View().Left(Reading{Boot: 104 * time.Second}); left != 6*time.Second {
+		t.Errorf("%v left", left)
+	}
+	if left := r.View().Left(Reading{Boot: 110 * time.Second}); left != 0 {
+		t.Errorf("%v left at the end", left)
+	}
+}
+
+// A backup that was restored brings back nothing that this gateway has refused; and
+// when nobody said that it was restored, the gateway refuses everything and
+// Guichet opens an alert.
+func TestRestoredBackup(t *testing.T) {
+	each(t, func(t *testing.T, c *town) {
+		e := c.start(c.config())
+		dead, jwt := c.approve()
+		_, good := c.approve()
+		e.soon(good, "ok")
+		c.block(dead)
+		e.soon(jwt, "token_revoked")
+		before := c.db.Value("SELECT CAST(seq AS TEXT) FROM blocklist_head")
+		// The block is undone behind everybody's back, as a backup would.
+		c.undoBlock(dead)
+		e.jumped.Add(int64(9 * time.Second))
+		for began := time.Now(); e.verdict(good) != "gateway_cut_off"; <-time.After(10 * time.Millisecond) {
+			if time.Since(began) > 20*time.Second {
+				t.Fatalf("a list that went back from %s is believed", before)
+			}
+		}
+		if n := c.db.Value("SELECT CAST(COUNT(*) AS TEXT) FROM alerts WHERE kind = 'blocklist_went_back'"); n != "1" {
+			t.Errorf("%s alerts", n)
+		}
+		if err := c.db.RaiseEpoch(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		e.soon(good, "ok")
+		if v := e.verdict(jwt); v != "token_revoked" {
+			t.Errorf("what was refused is %s after the restore", v)
+		}
+		c.block(dead)
+		third, jwt3 := c.approve()
+		e.soon(jwt3, "ok")
+		c.block(third)
+		e.soon(jwt3, "token_revoked")
+	})
+}
+
+// undoBlock does what the guards of the database forbid everybody but a restore.
+func (c *town) undoBlock(id guichet.ID) {
+	c.t.Helper()
+	statements := []string{
+		"DELETE FROM blocklist WHERE token_id = $1",
+		"UPDATE tokens SET blocked_at = 0 WHERE id = $1",
+	}
+	off, on := []string{"DROP TRIGGER blocklist_kept", "DROP TRIGGER tokens_stay_blocked"}, []string{}
+	if c.db.Engine() == store.PostgreSQL {
+		off = []string{"ALTER TABLE blocklist DISABLE TRIGGER ALL", "ALTER TABLE tokens DISABLE TRIGGER ALL"}
+		on = []string{"ALTER TABLE blocklist ENABLE TRIGGER ALL", "ALTER TABLE tokens ENABLE TRIGGER ALL"}
+	}
+	for _, s := range off {
+		c.db.SQL(s)
+	}
+	for _, s := range statements {
+		c.db.SQL(s, id.String())
+	}
+	for _, s := range on {
+		c.db.SQL(s)
+	}
+	c.db.SQL("UPDATE blocklist_head SET seq = seq - 1")
+}
+
+func TestMiddleware(t *testing.T) {
+	t.Parallel()
+	c := newTown(t, store.SQLite)
+	e := c.start(c.config())
+	id, jwt := c.approve()
+	e.soon(jwt, "ok")
+	var seen http.Header
+	h := e.Middleware(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = r.Header }), "a")
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/anything", nil)
+	r.Header.Set("Authorization", "Bearer "+jwt)
+	r.Header.Set("X-Guichet-Scopes", "everything")
+	r.Header.Set("X-Guichet-Administrator", "yes")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if seen.Get(HeaderToken) != id.String() || seen.Get(HeaderScopes) != "a b" || seen.Get(HeaderRequest) != "api_entreprise/1" || seen.Get("X-Guichet-Administrator") != "" {
+		t.Errorf("%d %v", w.Code, seen)
+	}
+	if r.Header.Get("X-Guichet-Administrator") == "" {
+		t.Error("the caller's own request was changed")
+	}
+	seen = nil
+	h = e.Middleware(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = r.Header }), "c")
+	w = httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if w.Code != http.StatusForbidden || seen != nil || !strings.Contains(w.Body.String(), "insufficient_scope") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	c := newTown(t, store.SQLite)
+	config := c.config()
+	near, often := guichet.ID(""), guichet.ID("")
+	var nearJWT, oftenJWT string
+	near, nearJWT = c.approve()
+	often, oftenJWT = c.approve()
+	config.Limits = Limits{near.String(): {From: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}, often.String(): {PerMinute: 3}}
+	config.ClientIP = "X-Real-Ip"
+	e := c.start(config)
+	e.soon(nearJWT, "address_not_allowed")
+	ask := func(jwt string, from ...string) int {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/check", nil)
+		r.Header.Set("X-Api-Key", jwt)
+		r.Header["X-Real-Ip"] = from
+		w := httptest.NewRecorder()
+		e.Handler().ServeHTTP(w, r)
+		return w.Code
+	}
+	for want, from := range map[int][]string{204: {"192.0.2.7"}, 403: {"198.51.100.1"}} {
+		if got := ask(nearJWT, from...); got != want {
+			t.Errorf("from %s: %d", from, got)
+		}
+	}
+	if ask(nearJWT) != 403 || ask(nearJWT, "192.0.2.7", "192.0.2.8") != 403 || ask(nearJWT, "::ffff:192.0.2.9") != 204 {
+		t.Error("no address, two, or one in another form")
+	}
+	for i, want := range []int{204, 204, 204, 429} {
+		if got := ask(oftenJWT); got != want {
+			t.Errorf("use %d: %d", i, got)
+		}
+	}
+	e.jumped.Add(int64(21 * time.Second))
+	e.soon(nearJWT, "address_not_allowed") // it has heard again
+	if got := ask(oftenJWT); got != 204 {
+		t.Errorf("a third of a minute later: %d", got)
+	}
+}
