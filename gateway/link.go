@@ -18,11 +18,12 @@ import (
 )
 
 const (
-	mostUnanswered = 4                      // questions on their way at once
-	again          = 200 * time.Millisecond // before asking again for what is missing
-	streamSilence  = 15 * time.Second       // Guichet says something every five
-	complainEvery  = 10 * time.Second
-	mostAnswer     = 8 << 20
+	mostRegular   = mostAsked              // questions on their way at once
+	mostHurried   = mostAsked / 2          // when another is asked between two regular ones
+	again         = 200 * time.Millisecond // before asking again for what is missing
+	streamSilence = 15 * time.Second       // Guichet says something every five
+	complainEvery = 10 * time.Second
+	mostAnswer    = 8 << 20
 )
 
 // askEvery leaves room for several questions to be lost before the lease ends.
@@ -56,7 +57,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	l := &link{
-		Gateway: g, ctx: ctx, client: &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: mostUnanswered, ForceAttemptHTTP2: true}},
+		Gateway: g, ctx: ctx, client: &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 4, ForceAttemptHTTP2: true}},
 		do: make(chan func()), retry: time.NewTimer(0), unsaved: time.NewTimer(time.Hour), savedSet: g.replica.set, cutOff: true,
 	}
 	go l.stream()
@@ -68,11 +69,11 @@ func (g *Gateway) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return l.save()
 		case <-every.C:
-			l.question()
+			l.question(mostRegular)
 		case <-l.retry.C:
-			l.question()
+			l.question(mostHurried)
 		case <-g.poke:
-			l.question()
+			l.question(mostHurried)
 		case <-l.unsaved.C:
 			l.keep()
 		case f := <-l.do:
@@ -105,9 +106,11 @@ func (l *link) complain() {
 	l.cutOff = off
 }
 
-// question asks where the list stands.
-func (l *link) question() {
-	if l.asking >= mostUnanswered {
+// question asks where the list stands, unless so many questions wait already. On a
+// wire that was cut each waits as long as the bound, and the regular ones never fill
+// what they have room for: the first after it is mended goes through.
+func (l *link) question(most int) {
+	if l.asking >= most {
 		return
 	}
 	l.asking++
@@ -144,7 +147,7 @@ func (l *link) request(ctx context.Context, path, accept string) (*http.Response
 }
 
 func (l *link) fetchAnswer(q url.Values) (a blocklist.Answer, err error) {
-	ctx, cancel := context.WithTimeout(l.ctx, max(2*l.askEvery(), 3*time.Second))
+	ctx, cancel := context.WithTimeout(l.ctx, l.config.StaleAfter) // later it would bring nothing
 	defer cancel()
 	response, err := l.request(ctx, "/blocklist?"+q.Encode(), "application/json")
 	if err != nil {
@@ -228,7 +231,7 @@ func (l *link) wholeList() {
 				return
 			}
 			l.publish()
-			l.question() // the lease comes with its answer
+			l.question(mostHurried) // the lease comes with its answer
 		})
 	}()
 }
@@ -365,7 +368,7 @@ func (l *link) takeLine(epoch int64, line blocklist.Line) {
 		l.publish()
 		l.keep()
 	case Behind:
-		l.question()
+		l.question(mostHurried)
 	case NeedSnapshot:
 		l.wholeList()
 	}
@@ -376,6 +379,6 @@ func (l *link) takeLine(epoch int64, line blocklist.Line) {
 func (l *link) feel(p blocklist.Pulse) {
 	head := l.replica.set.Head()
 	if l.replica.set.Version() != p.Version || p.Keys != l.replica.keys || p.Size > head.Size {
-		l.question()
+		l.question(mostHurried)
 	}
 }

@@ -49,7 +49,7 @@ const (
 )
 
 const (
-	mostAsked  = 8
+	mostAsked  = 16
 	mostRecent = 512
 )
 

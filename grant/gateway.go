@@ -291,7 +291,7 @@ func (d *Gateways) WentBack(ctx context.Context, g Gateway, has, head Head) erro
 }
 
 func (d *Gateways) alert(ctx context.Context, kind string, g Gateway, once string) error {
-	detail, err := json.Marshal(map[string]any{"gateway": g.Name, "contact": g.Seen.At, "sequence": g.Seen.Have.Seq})
+	detail, err := json.Marshal(map[string]string{"gateway": g.Name, "contact": g.Seen.At.Format(time.RFC3339), "version": fmt.Sprintf("%d-%d", g.Seen.Have.Epoch, g.Seen.Have.Seq)})
 	if err != nil {
 		return err
 	}

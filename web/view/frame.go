@@ -14,6 +14,7 @@ const (
 	Requests   Place = "requests"
 	Tokens     Place = "tokens"
 	Alerts     Place = "alerts"
+	Gateways   Place = "gateways"
 	Settings   Place = "settings"
 	Nowhere    Place = ""
 )
@@ -73,6 +74,7 @@ func (f Frame) sections() []section {
 			{place: Requests, key: "nav.requests", icon: "file", url: PathRequests},
 			{place: Tokens, key: "nav.tokens", icon: "key", url: PathTokens},
 			{place: Alerts, key: "nav.alerts", icon: "bell", url: PathAlerts},
+			{place: Gateways, key: "nav.gateways", icon: "shield", url: PathGateways},
 		}})
 	}
 	return append(all, section{place: Settings, key: "nav.settings", icon: "sliders", url: PathSettings})

@@ -9,6 +9,7 @@ const (
 	PathRequests    = "/requests"
 	PathTokens      = "/tokens"
 	PathAlerts      = "/alerts"
+	PathGateways    = "/gateways"
 	PathSettings    = "/settings"
 	PathSignIn      = "/sign-in"
 	PathSignOut     = "/sign-out"
