@@ -54,7 +54,7 @@ func gatewayLine(ctx context.Context, g grant.GatewayStanding) view.GatewayLine 
 		Version: view.ViewerFrom(ctx).Words.Number(g.Seen.Have.Seq),
 	}
 	if g.Seen.StaleAfter > 0 {
-		line.StaleAfter = g.Seen.StaleAfter.String()
+		line.StaleAfter = view.ViewerFrom(ctx).Words.Number(int64(g.Seen.StaleAfter.Seconds())) + "\u00a0s"
 	}
 	if g.State == grant.GatewayRevoked {
 		return line

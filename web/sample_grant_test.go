@@ -120,7 +120,7 @@ func gateways(ctx context.Context) view.GatewayList {
 	}
 	row := func(name string, s view.State, behind int64, seen time.Duration) view.GatewayLine {
 		return view.GatewayLine{
-			Name: name, State: s, Version: "12 408", Behind: behind, Contact: ago(seen), StaleAfter: "1m0s", Software: "guichet-gateway/1.2", Actions: actions(name),
+			Name: name, State: s, Version: "12 408", Behind: behind, Contact: ago(seen), StaleAfter: "60\u00a0s", Software: "guichet-gateway/1.2", Actions: actions(name),
 		}
 	}
 	return view.GatewayList{

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"fmt"
 	"io"
 	"net/http"
 	"os/exec"
@@ -127,6 +126,13 @@ func checkAt(url, token string) (status int, body string, err error) {
 		return 0, "", err
 	}
 	defer func() { _ = response.Body.Close() }()
-	b, err := io.ReadAll(response.Body)
-	return response.StatusCode, fmt.Sprintf("%s", b), err
+	return response.StatusCode, readAll(response), nil
+}
+
+func readAll(r *http.Response) string {
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
 }
