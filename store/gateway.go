@@ -52,11 +52,22 @@ func (g Gateways) NoteContact(ctx context.Context, id guichet.ID, c grant.Sighti
 
 // RaiseEpoch says that the blocklist may have gone back: a backup was restored.
 // Gateways then take the whole list again, and go on refusing what they refused.
-func (s *Store) RaiseEpoch(ctx context.Context) error {
-	return s.update(ctx, func(t *tx) error {
+func (s *Store) RaiseEpoch(ctx context.Context, by guichet.Actor) (epoch int64, err error) {
+	err = s.update(ctx, func(t *tx) error {
 		t.touch(BlocklistRaised)
-		return t.q.RaiseEpoch(t.ctx)
+		head, err := t.q.LockBlocklist(t.ctx)
+		if err != nil {
+			return err
+		}
+		epoch = max(head.Epoch+1, s.clock.Now().Unix()) // as a restore does
+		if err := t.q.RaiseEpoch(t.ctx, epoch); err != nil {
+			return err
+		}
+		return t.Audit(guichet.AuditEntry{
+			ID: s.clock.NewID(), At: s.clock.Now(), Actor: by, Deed: "blocklist.epoch_raised", Subject: "blocklist", Detail: asJSON(map[string]int64{"epoch": epoch}),
+		})
 	})
+	return epoch, err
 }
 
 // gatewayTx implements grant.GatewayTx.

@@ -18,11 +18,12 @@ import (
 )
 
 type gatewayCmd struct {
-	Run    gatewayRunCmd    `cmd:"" default:"withargs" help:"Verify tokens beside an API: answers /check, /healthz, /metrics."`
-	Add    gatewayAddCmd    `cmd:"" help:"Let a gateway read the blocklist, and print its credential, once."`
-	List   gatewayListCmd   `cmd:"" help:"List gateways: version, lag, last contact."`
-	Rotate gatewayRotateCmd `cmd:"" help:"Print another credential, once; the former one is good until the new one is used, for a day at the most."`
-	Revoke gatewayRevokeCmd `cmd:"" help:"Refuse a gateway from now on."`
+	Run      gatewayRunCmd      `cmd:"" default:"withargs" help:"Verify tokens beside an API: answers /check, /healthz, /metrics."`
+	Add      gatewayAddCmd      `cmd:"" help:"Let a gateway read the blocklist, and print its credential, once."`
+	List     gatewayListCmd     `cmd:"" help:"List gateways: version, lag, last contact."`
+	Rotate   gatewayRotateCmd   `cmd:"" help:"Print another credential, once; the former one is good until the new one is used, for a day at the most."`
+	Revoke   gatewayRevokeCmd   `cmd:"" help:"Refuse a gateway from now on."`
+	Restored gatewayRestoredCmd `cmd:"" help:"Say that the database was restored from a backup, so that gateways take the whole blocklist again."`
 }
 
 func (p *program) gateways() *grant.Gateways {
@@ -147,6 +148,18 @@ func (c gatewayRevokeCmd) Run(ctx context.Context, t terminal, all *cli) error {
 			return err
 		}
 		return t.print(map[string]string{"name": c.Name}, func(w io.Writer) { _, _ = fmt.Fprintf(w, "revoked\t%s\n", c.Name) })
+	})
+}
+
+type gatewayRestoredCmd struct{}
+
+func (gatewayRestoredCmd) Run(ctx context.Context, t terminal, all *cli) error {
+	return withProgram(ctx, all, func(p *program) error {
+		epoch, err := p.store.RaiseEpoch(ctx, atCommandLine())
+		if err != nil {
+			return err
+		}
+		return t.print(map[string]int64{"epoch": epoch}, func(w io.Writer) { _, _ = fmt.Fprintf(w, "the blocklist is in epoch %d\n", epoch) })
 	})
 }
 

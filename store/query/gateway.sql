@@ -22,6 +22,3 @@ UPDATE gateways SET epoch = $1, seq = $2, stale_after = $3, software = $4, conta
 
 -- name: LastStatusIndex :one
 SELECT CAST(COALESCE(MAX(status_index), 0) AS BIGINT) FROM tokens;
-
--- name: RaiseEpoch :exec
-UPDATE blocklist_head SET epoch = epoch + 1 WHERE id = 1;

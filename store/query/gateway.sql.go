@@ -202,15 +202,6 @@ func (q *Queries) NoteContact(ctx context.Context, arg NoteContactParams) error 
 	return err
 }
 
-const raiseEpoch = `-- name: RaiseEpoch :exec
-UPDATE blocklist_head SET epoch = epoch + 1 WHERE id = 1
-`
-
-func (q *Queries) RaiseEpoch(ctx context.Context) error {
-	_, err := q.db.ExecContext(ctx, raiseEpoch)
-	return err
-}
-
 const updateGateway = `-- name: UpdateGateway :execrows
 UPDATE gateways SET hash = $1, former_hash = $2, former_until = $3, revoked_at = $4, version = version + 1 WHERE id = $5 AND version = $6
 `
