@@ -133,7 +133,7 @@ func (f *feed) read() error {
 		for i, r := range rows {
 			lines[i] = blocklist.Line{Seq: r.Seq, Token: r.TokenID, Index: r.StatusIndex}
 		}
-		added := []blocklist.Line(nil)
+		var added []blocklist.Line
 		if next.set, added, err = next.set.Extend(lines); err != nil {
 			return err
 		}

@@ -304,7 +304,7 @@ func TestGatewayStandings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.get("/blocklist", secret.Reveal()).StatusCode != 200 || r.get("/blocklist", next.Reveal()).StatusCode != 200 || r.get("/blocklist", secret.Reveal()).StatusCode != 401 {
+		if r.get("/blocklist", secret.Reveal()).StatusCode != http.StatusOK || r.get("/blocklist", next.Reveal()).StatusCode != http.StatusOK || r.get("/blocklist", secret.Reveal()).StatusCode != http.StatusUnauthorized {
 			t.Error("rotation")
 		}
 		unused, err := d.Rotate(t.Context(), by, "edge")
@@ -312,14 +312,14 @@ func TestGatewayStandings(t *testing.T) {
 			t.Fatal(err)
 		}
 		db.Clock.Advance(25 * time.Hour)
-		if r.get("/blocklist", next.Reveal()).StatusCode != 401 || r.get("/blocklist", unused.Reveal()).StatusCode != 200 {
+		if r.get("/blocklist", next.Reveal()).StatusCode != http.StatusUnauthorized || r.get("/blocklist", unused.Reveal()).StatusCode != http.StatusOK {
 			t.Error("the former credential a day later")
 		}
 		if err := d.Revoke(t.Context(), by, "edge"); err != nil {
 			t.Fatal(err)
 		}
 		is(grant.GatewayRevoked, 0)
-		if r.get("/blocklist", unused.Reveal()).StatusCode != 401 {
+		if r.get("/blocklist", unused.Reveal()).StatusCode != http.StatusUnauthorized {
 			t.Error("a revoked gateway is answered")
 		}
 		if _, _, err := d.Add(t.Context(), by, "edge"); err != nil {

@@ -73,6 +73,9 @@ func (s *Set) Head() Head {
 // Count is how many tokens the set refuses.
 func (s *Set) Count() int64 { return s.count }
 
+// Memory is about how many bytes the set takes.
+func (s *Set) Memory() int64 { return s.size/8 + s.count*int64(len(key{})) }
+
 // Index tells whether the token with this bit of the status list is blocked, and
 // whether there is such a bit at all.
 func (s *Set) Index(index int64) (blocked, known bool) {

@@ -1,11 +1,11 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -191,10 +191,16 @@ func (g *Gateway) heard() {
 // Left is how long the gateway may go on without hearing from Guichet.
 func (g *Gateway) Left() time.Duration { return g.view.Load().Left(g.clocks()) }
 
+// Memory is about what the list takes.
+func (g *Gateway) Memory() int64 { return g.view.Load().set.Memory() }
+
 // requestOf finds the request in what a token says beside its claims.
 func requestOf(extra []byte) string {
-	if !strings.Contains(string(extra), `"request"`) {
-		return ""
+	const name = `"request":"`
+	_, rest, ok := bytes.Cut(extra, []byte(name))
+	value, _, whole := bytes.Cut(rest, []byte(`"`))
+	if ok && whole && !bytes.ContainsRune(value, '\\') { // as Guichet writes it
+		return string(value)
 	}
 	return textMember(extra, "request")
 }

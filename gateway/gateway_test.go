@@ -305,10 +305,8 @@ func TestLimits(t *testing.T) {
 	t.Parallel()
 	c := newTown(t, store.SQLite)
 	config := c.config()
-	near, often := guichet.ID(""), guichet.ID("")
-	var nearJWT, oftenJWT string
-	near, nearJWT = c.approve()
-	often, oftenJWT = c.approve()
+	near, nearJWT := c.approve()
+	often, oftenJWT := c.approve()
 	config.Limits = Limits{near.String(): {From: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}, often.String(): {PerMinute: 3}}
 	config.ClientIP = "X-Real-Ip"
 	e := c.start(config)

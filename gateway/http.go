@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 
 	"guichet"
@@ -12,7 +13,7 @@ import (
 
 // Headers in which the API behind learns whom a token stands for.
 const (
-	HeaderToken   = "X-Guichet-Token"
+	HeaderToken   = "X-Guichet-Token" //nolint:gosec // a name, and no secret
 	HeaderRequest = "X-Guichet-Request"
 	HeaderScopes  = "X-Guichet-Scopes"
 	headerPrefix  = "X-Guichet-"
@@ -84,11 +85,7 @@ func (g *Gateway) clientIP(r *http.Request) (a netip.Addr) {
 }
 
 func (g *Gateway) check(w http.ResponseWriter, r *http.Request) {
-	var scopes []string
-	if r.URL.RawQuery != "" {
-		scopes = r.URL.Query()["scope"]
-	}
-	who, err := g.ask(r, scopes)
+	who, err := g.ask(r, scopesOf(r.URL))
 	if err != nil {
 		refuse(w, err)
 		return
@@ -97,6 +94,19 @@ func (g *Gateway) check(w http.ResponseWriter, r *http.Request) {
 	h["Cache-Control"] = noStore
 	who.write(h)
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// scopesOf reads the scopes of a query; what is spelt plainly, as in the
+// configuration of a proxy, need not be taken apart.
+func scopesOf(u *url.URL) []string {
+	name, value, _ := strings.Cut(u.RawQuery, "=")
+	switch {
+	case u.RawQuery == "":
+		return nil
+	case name == "scope" && !strings.ContainsAny(value, "&;%+="):
+		return []string{value}
+	}
+	return u.Query()["scope"]
 }
 
 var noStore = []string{"no-store"}

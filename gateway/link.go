@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"guichet/blocklist"
@@ -42,10 +44,8 @@ type link struct {
 	asking      int  // questions on their way
 	snapshot    bool // one is on its way
 	retry       *time.Timer
-	savedSet    *blocklist.Set // the list that is on the disk
-	savedAt     time.Duration
-	saving      time.Duration // what that took
-	unsaved     *time.Timer
+	unkept      atomic.Pointer[toKeep]
+	write       chan struct{} // says that something is unkept
 	cutOff      bool
 	complained  time.Duration
 	lastProblem error
@@ -58,8 +58,12 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer stop()
 	l := &link{
 		Gateway: g, ctx: ctx, client: &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 4, ForceAttemptHTTP2: true}},
-		do: make(chan func()), retry: time.NewTimer(0), unsaved: time.NewTimer(time.Hour), savedSet: g.replica.set, cutOff: true,
+		do: make(chan func()), retry: time.NewTimer(0), write: make(chan struct{}, 1), cutOff: true,
 	}
+	var writing sync.WaitGroup
+	writing.Go(l.writer)
+	defer writing.Wait()
+	defer close(l.write)
 	go l.stream()
 	every, look := time.NewTicker(g.askEvery()), time.NewTicker(100*time.Millisecond)
 	defer every.Stop()
@@ -67,15 +71,14 @@ func (g *Gateway) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return l.save()
+			l.keep()
+			return nil
 		case <-every.C:
 			l.question(mostRegular)
 		case <-l.retry.C:
 			l.question(mostHurried)
 		case <-g.poke:
 			l.question(mostHurried)
-		case <-l.unsaved.C:
-			l.keep()
 		case f := <-l.do:
 			f()
 		case <-look.C:
@@ -247,32 +250,42 @@ func (l *link) fetchSnapshot() (*blocklist.Set, error) {
 	return blocklist.ReadSnapshot(response.Body)
 }
 
-// keep writes to the disk what a restart must find, at once, unless blocks come so
-// fast that the disk would be all we do: then a tenth of the time. Until it is
-// written the older lease stands there, which is given for less. A disk that fails
-// does not stop the gateway: a restart would refuse sooner.
+// keep has what a restart must find written to the disk, by another goroutine: a
+// slow disk must not hold up a revocation. Only the latest is written; until it is,
+// the older lease stands there, which is given for less. A disk that fails does not
+// stop the gateway: a restart would refuse sooner.
 func (l *link) keep() {
-	began := l.clocks().Boot
-	if rest := l.savedAt + 10*l.saving - began; l.replica.set != l.savedSet && rest > 0 {
-		l.unsaved.Reset(rest)
-		return
+	l.keys.Lease, l.keys.Highest = l.replica.lease, l.replica.highest
+	next := &toKeep{l.replica.set, l.keys}
+	if l.unkept.Swap(next) == nil {
+		l.write <- struct{}{}
 	}
-	if err := l.save(); err != nil {
-		l.config.Log.Error("what this gateway knows cannot be kept", "error", err)
-	}
-	l.savedAt = l.clocks().Boot
-	l.saving = l.savedAt - began
 }
 
-func (l *link) save() error {
-	if set := l.replica.set; set != l.savedSet {
-		if err := l.folder.saveList(set); err != nil {
-			return err
+// toKeep is the list and the rest, of one instant.
+type toKeep struct {
+	set   *blocklist.Set
+	state state
+}
+
+// writer writes what is to be kept until the gateway stops, and then once more.
+func (l *link) writer() {
+	kept := l.replica.set // what is on the disk when it begins
+	for range l.write {
+		next := l.unkept.Swap(nil)
+		err := error(nil)
+		if next.set != kept {
+			if err = l.folder.saveList(next.set); err == nil {
+				kept = next.set
+			}
 		}
-		l.savedSet = set
+		if err == nil {
+			err = l.folder.saveState(next.state)
+		}
+		if err != nil {
+			l.config.Log.Error("what this gateway knows cannot be kept", "error", err)
+		}
 	}
-	l.keys.Lease, l.keys.Highest = l.replica.lease, l.replica.highest
-	return l.folder.saveState(l.keys)
 }
 
 // stream listens to blocks as they are committed. It only hurries: whatever is

@@ -354,7 +354,7 @@ func (w *world) settle() error {
 			}
 			err := e.r.View().Refusal(modelClaims[n], w.reading(e))
 			if blocked != (guichet.CodeOf(err) == keyring.ErrTokenRevoked.Code) || !blocked && err != nil {
-				return fmt.Errorf("gateway %d settled: token %d blocked %v, the verdict is %v", i, n, blocked, err)
+				return fmt.Errorf("gateway %d settled: token %d blocked %v, the verdict is %q", i, n, blocked, guichet.CodeOf(err))
 			}
 		}
 	}

@@ -165,9 +165,9 @@ func (c *town) start(config Config) *edgeAt {
 		c.t.Fatal(err)
 	}
 	e := &edgeAt{Gateway: g, t: c.t}
-	real := g.clocks
+	machine := g.clocks
 	g.clocks = func() Reading {
-		now := real()
+		now := machine()
 		return Reading{Boot: now.Boot + time.Duration(e.jumped.Load()), Wall: now.Wall.Add(time.Duration(e.blurred.Load()))}
 	}
 	ctx, cancel := context.WithCancel(context.Background())

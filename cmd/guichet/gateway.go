@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -86,6 +88,7 @@ func serveGateway(ctx context.Context, g *gateway.Gateway, l net.Listener) error
 	server := &http.Server{Handler: g.Handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	tune(g)
 	kept := make(chan error, 1)
 	go func() { kept <- g.Run(ctx) }()
 	failed := make(chan error, 1)
@@ -104,6 +107,24 @@ func serveGateway(ctx context.Context, g *gateway.Gateway, l net.Listener) error
 	err = errors.Join(err, server.Shutdown(end))
 	stop()
 	return errors.Join(err, <-kept)
+}
+
+// tune lets the collector rest: what lives is a few megabytes, and at the usual
+// setting it would run a hundred times a second. The limit keeps the whole small; a
+// list that needs more gets the usual setting.
+func tune(g *gateway.Gateway) {
+	const small, most = 16 << 20, 56 << 20
+	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
+		return
+	}
+	if g.Memory() > small {
+		debug.SetGCPercent(100)
+		debug.SetMemoryLimit(math.MaxInt64)
+	} else {
+		debug.SetGCPercent(400)
+		debug.SetMemoryLimit(most)
+	}
+	time.AfterFunc(time.Minute, func() { tune(g) })
 }
 
 type gatewayAddCmd struct {
