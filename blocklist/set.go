@@ -22,6 +22,7 @@ const (
 	pageBytes = 1024
 	pageBits  = pageBytes * 8
 	shards    = 256
+	groupSize = 16
 )
 
 // ErrGap is returned for a line that does not follow what the set has.
@@ -52,14 +53,38 @@ type Set struct {
 	head  Version
 	sum   sum
 	size  int64
-	count int64          // of the ids
-	pages []*page        // a missing page is all zero
-	ids   *[shards][]key // sorted; a shard has the ids that begin with its number
+	count int64   // of the ids
+	pages []*page // a missing page is all zero
+	ids   idTable
+}
+
+// An idTable is ids in sorted lists, by their first byte, in two levels so that a
+// change copies little. A missing group has none.
+type (
+	idTable [shards / groupSize]*idGroup
+	idGroup [groupSize][]key
+)
+
+func (t *idTable) list(n byte) []key {
+	if g := t[n/groupSize]; g != nil {
+		return g[n%groupSize]
+	}
+	return nil
+}
+
+// set replaces a list, in a group of its own.
+func (t *idTable) set(n byte, list []key) {
+	var fresh idGroup
+	if g := t[n/groupSize]; g != nil {
+		fresh = *g
+	}
+	fresh[n%groupSize] = list
+	t[n/groupSize] = &fresh
 }
 
 // Empty is the list before its first line.
 func Empty(epoch int64) *Set {
-	return &Set{head: Version{Epoch: epoch}, size: LeastSize, ids: &[shards][]key{}}
+	return &Set{head: Version{Epoch: epoch}, size: LeastSize}
 }
 
 // Version is how much of the list the set has.
@@ -94,7 +119,7 @@ func (s *Set) Index(index int64) (blocked, known bool) {
 // not say which bit is theirs.
 func (s *Set) Token(id guichet.ID) bool {
 	k := keyOf(id)
-	_, found := slices.BinarySearchFunc(s.ids[k[0]], k, compareKeys)
+	_, found := slices.BinarySearchFunc(s.ids.list(k[0]), k, compareKeys)
 	return found
 }
 
@@ -142,8 +167,6 @@ func (s *Set) apply(lines []Line) (_ *Set, added []Line, _ error) {
 		l.Sum = text
 		if len(owned) == 0 {
 			next.pages = slices.Clone(next.pages)
-			ids := *next.ids
-			next.ids = &ids
 		}
 		next.setBit(l.Index, owned)
 		next.addID(k, owned)
@@ -181,7 +204,7 @@ func (s *Set) setBit(index int64, owned map[int64]bool) {
 
 func (s *Set) addID(k key, owned map[int64]bool) {
 	n := -1 - int64(k[0]) // beside the pages' numbers
-	list := s.ids[k[0]]
+	list := s.ids.list(k[0])
 	at, found := slices.BinarySearchFunc(list, k, compareKeys)
 	if found {
 		return
@@ -189,7 +212,7 @@ func (s *Set) addID(k key, owned map[int64]bool) {
 	if !owned[n] {
 		list, owned[n] = append(make([]key, 0, len(list)+1), list...), true
 	}
-	s.ids[k[0]] = slices.Insert(list, at, k)
+	s.ids.set(k[0], slices.Insert(list, at, k))
 	s.count++
 }
 
@@ -222,15 +245,15 @@ func (s *Set) Union(o *Set) *Set {
 		}
 	}
 	next.size = max(s.size, o.size)
-	ids := *s.ids
-	next.ids, next.count = &ids, 0
-	for i := range ids {
-		if len(o.ids[i]) > 0 {
-			ids[i] = slices.Concat(ids[i], o.ids[i])
-			slices.SortFunc(ids[i], compareKeys)
-			ids[i] = slices.Compact(ids[i])
+	for i := range shards {
+		n := byte(i)
+		if theirs := o.ids.list(n); len(theirs) > 0 {
+			both := slices.Concat(s.ids.list(n), theirs)
+			slices.SortFunc(both, compareKeys)
+			both = slices.Compact(both)
+			next.count += int64(len(both) - len(s.ids.list(n)))
+			next.ids.set(n, both)
 		}
-		next.count += int64(len(ids[i]))
 	}
 	return &next
 }

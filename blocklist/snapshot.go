@@ -47,8 +47,8 @@ func (s *Set) Write(w io.Writer) error {
 			return err
 		}
 	}
-	for _, shard := range s.ids {
-		for _, k := range shard {
+	for i := range shards {
+		for _, k := range s.ids.list(byte(i)) {
 			if _, err := out.Write(k[:]); err != nil {
 				return err
 			}
@@ -99,7 +99,7 @@ func readSnapshot(r io.Reader) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Set{head: h.Version, size: h.Size, count: h.Blocked, ids: &[shards][]key{}}
+	s := &Set{head: h.Version, size: h.Size, count: h.Blocked}
 	if b, err := hex.DecodeString(h.Sum); err != nil || copy(s.sum[:], b) != len(s.sum) || len(b) != len(s.sum) {
 		return nil, errors.New("the sum is not one")
 	}
@@ -193,7 +193,8 @@ func (s *Set) readIDs(r io.Reader) error {
 		for n < len(all) && all[n][0] == shard {
 			n++
 		}
-		s.ids[shard], all = all[:n:n], all[n:]
+		s.ids.set(shard, all[:n:n])
+		all = all[n:]
 	}
 	return nil
 }

@@ -127,7 +127,7 @@ var modelClaims = func() (all [modelTokens]keyring.Claims) {
 	for n := range all {
 		all[n] = keyring.Claims{ID: "token-" + strconv.Itoa(n), ExpiresAt: time.Unix(9_000_000_000, 0)}
 		if n%2 == 0 {
-			all[n].Status = keyring.StatusAt("https://guichet.test", int64(n)*200_000)
+			all[n].Status = keyring.StatusAt("https://guichet.test", int64(n)*9_000)
 		}
 	}
 	return all
@@ -139,7 +139,7 @@ func (w *world) block(n int) {
 			return
 		}
 	}
-	line := w.set.Line(tokenID(n), int64(n)*200_000)
+	line := w.set.Line(tokenID(n), int64(n)*9_000)
 	w.set, _ = w.set.Apply(line)
 	w.log = append(w.log, line)
 	w.blocks = append(w.blocks, committed{token: n, at: w.t})
