@@ -142,7 +142,7 @@ func (p *program) health(mux *http.ServeMux) {
 // admin is for operators, on an address of its own that nobody else reaches.
 func (p *program) admin() http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), gauges{p})
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), gauges{p}, gatewayGauges{p})
 	mux := http.NewServeMux()
 	p.health(mux)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
