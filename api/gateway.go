@@ -72,6 +72,7 @@ func (s *Server) blocklist(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	longer(w)
 	state, err := s.feed.now(r.Context())
 	if err != nil {
 		return err
@@ -228,6 +229,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, credential guich
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no")
 	out := http.NewResponseController(w)
+	longer(w)
 	pulse := time.NewTicker(pulseEvery)
 	defer pulse.Stop()
 	text := []byte("retry: 1000\n\n")
@@ -264,6 +266,10 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, credential guich
 		}
 	}
 }
+
+// longer lifts the limit the server has for reading a request: it would end what
+// waits or streams for longer than that.
+func longer(w http.ResponseWriter) { _ = http.NewResponseController(w).SetReadDeadline(time.Time{}) }
 
 // wall is the time of the machine: the deadline of a socket knows no other.
 func (s *Server) wall() time.Time { return guichet.SystemClock().Now() }

@@ -61,7 +61,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 		do: make(chan func()), retry: time.NewTimer(0), write: make(chan struct{}, 1), cutOff: true,
 	}
 	var writing sync.WaitGroup
-	writing.Go(l.writer)
+	kept := g.replica.set
+	writing.Go(func() { l.writer(kept) })
 	defer writing.Wait()
 	defer close(l.write)
 	go l.stream()
@@ -268,9 +269,9 @@ type toKeep struct {
 	state state
 }
 
-// writer writes what is to be kept until the gateway stops, and then once more.
-func (l *link) writer() {
-	kept := l.replica.set // what is on the disk when it begins
+// writer writes what is to be kept until the gateway stops. It begins with what is
+// on the disk.
+func (l *link) writer(kept *blocklist.Set) {
 	for range l.write {
 		next := l.unkept.Swap(nil)
 		err := error(nil)
