@@ -107,6 +107,7 @@ const (
 	ByPerson ActorKind = "person" // someone signed in, or at the command line
 	BySource ActorKind = "source" // an instruction system, by a signed delivery
 	BySystem ActorKind = "system" // Guichet itself: a job, a sweeper
+	ByClient ActorKind = "client" // a program, by its OAuth credentials
 )
 
 // ActorKind tells what an [Actor] is.

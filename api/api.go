@@ -27,6 +27,8 @@ type Server struct {
 	Secrets  func(provider string, now time.Time) []keyring.Secret
 	Verifier *keyring.CachedVerifier
 	JWKS     func() ([]byte, error)
+	URL      string    // public address: the issuer
+	Statuses *Statuses // nil: no status list is served
 	// Gateways are those that may read the blocklist; nil when nobody may. Blocked
 	// gives a channel that is closed at the next commit of this process that blocks,
 	// and Stopping, when closed, ends the streams.
@@ -51,6 +53,7 @@ func (s *Server) Routes(mux *http.ServeMux) {
 		mux.HandleFunc("/check", s.check)
 		// gateways, OAuth clients: at start, and when a key is not known
 		mux.HandleFunc("GET /.well-known/jwks.json", s.handle(s.jwks))
+		s.oauthRoutes(mux)
 	}
 	if s.Gateways != nil {
 		s.gatewayRoutes(mux)
@@ -69,13 +72,15 @@ func (s *Server) handle(h func(http.ResponseWriter, *http.Request) error) http.H
 	}
 }
 
-func (s *Server) jwks(w http.ResponseWriter, _ *http.Request) error {
+// jwks answers with the public keys. A copy lives a minute: so long may a gateway
+// that asks nobody else believe a key that was burned.
+func (s *Server) jwks(w http.ResponseWriter, r *http.Request) error {
 	set, err := s.JWKS()
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/jwk-set+json")
-	w.Header().Set("Cache-Control", "public, max-age=300")
-	_, err = w.Write(set)
-	return err
+	w.Header().Set("Cache-Control", "public, max-age=60")
+	serveTagged(w, r, set)
+	return nil
 }

@@ -22,6 +22,10 @@ type Bank struct {
 	Identify func(*http.Request) (guichet.Actor, string, error)
 	// Alerts are those about the subjects that nobody has acknowledged; nil: none.
 	Alerts func(ctx context.Context, subjects []string) ([]guichet.Alert, error)
+	// Cookie is the name of the session's cookie, for the description.
+	Cookie string
+	// Machines says that the grant window is open: the description tells of it.
+	Machines bool
 	// Stopping, when closed, ends the streams, so that the server can stop.
 	Stopping <-chan struct{}
 }
@@ -32,7 +36,7 @@ const maxBankBody = 64 << 10
 // Handler serves the API under /api/.
 func (b *Bank) Handler() http.Handler {
 	mux := http.NewServeMux()
-	b.register(newHuma(mux))
+	b.register(newHuma(mux, b.Cookie))
 	// pages and programs: hears of every move, so that they read at once
 	mux.HandleFunc("GET /api/events", b.events)
 	same := http.NewCrossOriginProtection()

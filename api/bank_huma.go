@@ -23,10 +23,10 @@ var hardened = sync.OnceFunc(func() {
 })
 
 // newHuma builds the API's description and its decoding.
-func newHuma(mux *http.ServeMux) huma.API {
+func newHuma(mux *http.ServeMux, cookie string) huma.API {
 	hardened()
 	config := huma.DefaultConfig("Guichet", "1")
-	config.Info.Description = "The bank window of one person. Errors are RFC 9457 problems; their code is stable."
+	config.Info.Description = "The bank window of one person below /api; what gateways and OAuth clients call elsewhere. Errors are RFC 9457 problems, but where another standard has its own; their code is stable."
 	config.CreateHooks = nil // no $schema links to elsewhere
 	config.DocsPath = ""     // no page that fetches scripts from elsewhere
 	config.SchemasPath = ""
@@ -40,7 +40,7 @@ func newHuma(mux *http.ServeMux) huma.API {
 	config.Formats = map[string]huma.Format{"application/json": form, "json": form}
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"token":   {Type: "http", Scheme: "bearer", Description: "A personal token."},
-		"session": {Type: "apiKey", In: "cookie", Name: "session"},
+		"session": {Type: "apiKey", In: "cookie", Name: cookie, Description: "What signing in gives a browser."},
 	}
 	config.Security = []map[string][]string{{"token": {}}, {"session": {}}}
 	return humago.New(mux, config)

@@ -56,6 +56,9 @@ func (b *Bank) register(api huma.API) {
 	huma.Register(api, op("POST", "/challenges/{id}/answer", "answer", "Answer the bank's question"), b.answer(false))
 	huma.Register(api, op("POST", "/challenges/{id}/resend", "resend", "Ask the bank for the code again"), b.answer(true))
 	describe(api.OpenAPI())
+	if b.Machines {
+		describeMachines(api.OpenAPI())
+	}
 }
 
 // describe says what the types do not: that a verb may only have begun, and the

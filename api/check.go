@@ -1,6 +1,8 @@
 package api
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -9,6 +11,10 @@ import (
 	"guichet/grant"
 	"guichet/keyring"
 )
+
+// errForeignKey is a cause: whoever shares a secret with us made a token of a
+// provider that is not theirs.
+var errForeignKey = errors.New("its key signs for another provider")
 
 // check answers whether the token of the request may be used now. The signature
 // may have been verified before; the verdict never was: the row is read on every
@@ -36,25 +42,62 @@ func (s *Server) verdict(r *http.Request) (grant.Standing, error) {
 	if !ok {
 		return grant.Standing{}, keyring.ErrNoToken
 	}
-	claims, err := s.Verifier.Verify(token)
+	standing, err := s.standing(r.Context(), token)
 	if err != nil {
-		return grant.Standing{}, keyring.ErrNoToken.Because(err)
-	}
-	standing, err := s.Grant.Store.Standing(r.Context(), guichet.ID(claims.ID))
-	switch {
-	case guichet.KindOf(err) == guichet.NotFound:
-		return standing, keyring.ErrNoToken
-	case err != nil:
 		return standing, err
-	case !standing.BlockedAt.IsZero(), standing.Status == grant.Revoked:
-		return standing, keyring.ErrTokenRevoked
-	case !s.Clock.Now().Before(standing.ExpiresAt):
-		return standing, keyring.ErrTokenExpired
 	}
 	for _, scope := range r.URL.Query()["scope"] {
 		if !slices.Contains(standing.Scopes, scope) {
 			return standing, keyring.ErrScope
 		}
+	}
+	return standing, nil
+}
+
+// standing gives what a token stands for when it may be used now.
+func (s *Server) standing(ctx context.Context, token string) (grant.Standing, error) {
+	standing, err := s.known(ctx, token)
+	if err == nil {
+		err = s.usable(standing)
+	}
+	return standing, err
+}
+
+// usable tells why a token that is known may not be used now.
+func (s *Server) usable(standing grant.Standing) error {
+	switch {
+	case !standing.BlockedAt.IsZero(), standing.Status == grant.Revoked:
+		return keyring.ErrTokenRevoked
+	case !s.Clock.Now().Before(standing.ExpiresAt):
+		return keyring.ErrTokenExpired
+	}
+	return nil
+}
+
+// known gives the row of a token that was signed by a key that may sign it.
+func (s *Server) known(ctx context.Context, token string) (grant.Standing, error) {
+	claims, err := s.Verifier.Verify(token)
+	if err != nil {
+		return grant.Standing{}, keyring.ErrNoToken.Because(err)
+	}
+	return s.row(ctx, claims)
+}
+
+// row gives the row that claims name. Whoever shares a secret with us can sign any
+// text as an id: what has not the form of one is no row's, and is not looked for.
+func (s *Server) row(ctx context.Context, claims keyring.Claims) (grant.Standing, error) {
+	id, err := guichet.ParseID(claims.ID)
+	if err != nil {
+		id = ""
+	}
+	standing, err := s.Grant.Store.Standing(ctx, id)
+	switch {
+	case guichet.KindOf(err) == guichet.NotFound:
+		return grant.Standing{}, keyring.ErrNoToken
+	case err != nil:
+		return grant.Standing{}, err
+	case !claims.MayBeOf(standing.Provider):
+		return grant.Standing{}, keyring.ErrNoToken.Because(errForeignKey)
 	}
 	return standing, nil
 }

@@ -64,7 +64,7 @@ func newCounter(t *testing.T, db *storetest.DB) *counter {
 	}
 	stopping := make(chan struct{})
 	face := &api.Bank{
-		Desk: c.desk, Log: slog.New(slog.DiscardHandler), Stopping: stopping,
+		Desk: c.desk, Log: slog.New(slog.DiscardHandler), Stopping: stopping, Cookie: "guichet", Machines: true,
 		// The token is the id: who is who is another part's business.
 		Identify: func(r *http.Request) (guichet.Actor, string, error) {
 			id, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")

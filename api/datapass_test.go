@@ -28,6 +28,7 @@ type window struct {
 	*httptest.Server
 	db   *storetest.DB
 	desk *grant.Desk
+	key  *keyring.SigningKey
 	t    *testing.T
 }
 
@@ -42,7 +43,7 @@ func open(t *testing.T, db *storetest.DB) *window {
 	if err != nil {
 		t.Fatal(err)
 	}
-	verifier, err := keyring.NewVerifier(key.Key())
+	verifier, err := keyring.NewVerifier(key.Key(), sharedKey(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +52,9 @@ func open(t *testing.T, db *storetest.DB) *window {
 		Providers: map[string]grant.Provider{
 			"api_entreprise":  {Name: "api_entreprise", Title: "API Entreprise", Mails: true},
 			"api_particulier": {Name: "api_particulier", Title: "API Particulier", Mails: true},
+			"api_local":       {Name: "api_local", Title: "API locale"},
 		},
+		Clients: db.Clients(),
 		Mint: func(s grant.Standing) (guichet.Secret, error) {
 			jwt, err := key.Sign(keyring.Claims{ID: s.ID.String(), UID: s.ID.String(), Scopes: s.Scopes, IssuedAt: s.IssuedAt, ExpiresAt: s.ExpiresAt})
 			return guichet.Secret(jwt), err
@@ -71,11 +74,12 @@ func open(t *testing.T, db *storetest.DB) *window {
 			}
 			return nil
 		},
+		URL: "http://guichet.test", Statuses: api.NewStatuses("http://guichet.test", db.Clock.Clock(), db.Grant(), func() *keyring.SigningKey { return key }),
 		Verifier: keyring.NewCachedVerifier(verifier, 100), JWKS: func() ([]byte, error) { return keyring.JWKS(key.Key()) },
 	}
 	mux := http.NewServeMux()
 	server.Routes(mux)
-	c := &window{Server: httptest.NewServer(mux), db: db, desk: desk, t: t}
+	c := &window{Server: httptest.NewServer(mux), db: db, desk: desk, key: key, t: t}
 	t.Cleanup(c.Close)
 	return c
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -121,7 +122,7 @@ func (g *Gateway) Check(ctx context.Context, token string, scopes []string, from
 	who, err := g.decide(token, func() (Identity, error) { return g.judge(token, scopes, from) })
 	// A token that was just issued may have a key or an index we have not heard of:
 	// ask once, and no more often than that helps.
-	if (keyring.NamesUnknownKey(err) || isUnknownIndex(err)) && g.hurry(ctx) {
+	if (keyring.UnknownKey(err) || isUnknownIndex(err)) && g.hurry(ctx) {
 		who, err = g.decide(token, func() (Identity, error) { return g.judge(token, scopes, from) })
 	}
 	g.meter.verdict(err)
@@ -151,7 +152,11 @@ func (g *Gateway) judge(token string, scopes []string, from netip.Addr) (Identit
 	if err := g.limited(claims.ID, from); err != nil {
 		return Identity{}, err
 	}
-	return Identity{Token: claims.ID, Request: requestOf(claims.ExtraInfo), Scopes: claims.Scopes}, nil
+	who := Identity{Token: claims.ID, Request: requestOf(claims.ExtraInfo), Scopes: claims.Scopes}
+	if provider, _, named := strings.Cut(who.Request, "/"); named && !claims.MayBeOf(provider) {
+		return Identity{}, keyring.ErrNoToken // its key signs for another provider
+	}
+	return who, nil
 }
 
 // hurry has a question sent and waits for its answer, at most once a second

@@ -17,6 +17,7 @@ import (
 // together or not at all, and nothing leaves the process before the commit.
 type Desk struct {
 	Store     Store
+	Clients   Clients // programs that act on tokens by OAuth; nil: there are none
 	Clock     guichet.Clock
 	Providers map[string]Provider
 	URL       string // public address, for links in mails

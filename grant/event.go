@@ -92,6 +92,9 @@ type Format string
 const (
 	V1 Format = "v1"
 	V2 Format = "v2"
+	// TokenFile is what Import journals: tokens that another service had issued. No
+	// source sends it.
+	TokenFile Format = "tokens"
 )
 
 // An Event is a delivery that was understood.

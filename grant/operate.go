@@ -13,6 +13,7 @@ var (
 	ErrBlocked      = &guichet.Error{Kind: guichet.Conflict, Code: "already_blocked", Reason: "This token is blocked already."}
 	ErrNotValidated = &guichet.Error{Kind: guichet.Conflict, Code: "not_validated", Reason: "A token can be issued only for a request that is validated now."}
 	ErrPast         = &guichet.Error{Kind: guichet.Invalid, Code: "date_in_the_past", Reason: "This date is in the past.", Field: "at"}
+	ErrNoReplay     = &guichet.Error{Kind: guichet.Conflict, Code: "not_replayable", Reason: "This came from a file of tokens: import the file again instead."}
 	ErrWiped        = &guichet.Error{Kind: guichet.Gone, Code: "body_purged", Reason: "The body of this delivery was purged; it cannot be replayed."}
 )
 
@@ -176,6 +177,8 @@ func (d *Desk) Replay(ctx context.Context, by guichet.Actor, id guichet.ID) (don
 		return Delivery{}, err
 	case old.Body == nil:
 		return Delivery{}, ErrWiped
+	case old.Format == TokenFile:
+		return Delivery{}, ErrNoReplay
 	}
 	event, problem := Parse(old.Provider, old.Format, old.Body)
 	err = d.Store.Update(ctx, func(tx Tx) error {

@@ -46,6 +46,7 @@ const (
 	NoteArchived         Note = "archived"
 	NoteArchiveNoted     Note = "archive_noted"
 	NoteDeletedAtSource  Note = "deleted_at_source"
+	NoteImported         Note = "imported" // tokens that another service had issued
 	NoteNothing          Note = "nothing"
 )
 
@@ -54,7 +55,7 @@ func Notes() []Note {
 	return []Note{
 		NoteCreated, NoteUpdated, NoteRefused, NoteIssued, NoteProlonged, NoteApproved, NoteReopening,
 		NoteReopeningRefused, NoteTransferred, NoteRevoked, NotePartlyRevoked, NoteTombstone, NoteArchived,
-		NoteArchiveNoted, NoteDeletedAtSource, NoteNothing,
+		NoteArchiveNoted, NoteDeletedAtSource, NoteImported, NoteNothing,
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 // Safe for concurrent use.
 type CachedVerifier struct {
 	current atomic.Pointer[verified]
+	missing atomic.Pointer[func()]
 }
 
 // verified ties what is remembered to the keys that verified it: when the keys
@@ -55,12 +56,29 @@ func (c *CachedVerifier) Use(v *Verifier) {
 	c.current.Store(newVerified(v, c.current.Load().shards[0].limit))
 }
 
+// OnUnknownKey sets what is called when a token names a key we do not have: it may
+// look whether there is one by now, and give it to Use, before it returns. Anyone
+// can make up such a token, so it must bear being called often.
+func (c *CachedVerifier) OnUnknownKey(look func()) { c.missing.Store(&look) }
+
 // Verify is Verifier.Verify, faster for a token seen before.
 func (c *CachedVerifier) Verify(token string) (Claims, error) {
 	if len(token) > MaxTokenBytes {
 		return Claims{}, errTooLong
 	}
 	state := c.current.Load()
+	claims, err := state.verify(token)
+	look := c.missing.Load()
+	if err == nil || look == nil || !UnknownKey(err) {
+		return claims, err
+	}
+	if (*look)(); c.current.Load() == state {
+		return Claims{}, err
+	}
+	return c.current.Load().verify(token)
+}
+
+func (state *verified) verify(token string) (Claims, error) {
 	var room [1024]byte // spares most tokens a copy on the heap
 	sum := sha256.Sum256(append(room[:0], token...))
 	s := &state.shards[sum[0]%shardCount]

@@ -1,7 +1,6 @@
 package keyring
 
 import (
-	"errors"
 	"strconv"
 	"strings"
 
@@ -59,7 +58,3 @@ func (s Status) Global() (index int64, ok bool) {
 	}
 	return shard*StatusShard + s.Index, true
 }
-
-// NamesUnknownKey tells whether a token was refused because it names a key the
-// verifier does not have: a new key, perhaps.
-func NamesUnknownKey(err error) bool { return errors.Is(err, errors.Unwrap(errUnknownKID)) }

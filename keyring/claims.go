@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -22,6 +23,14 @@ type Claims struct {
 	Version   string
 	ExtraInfo json.RawMessage // a JSON object
 	Status    Status
+
+	// Only is not a claim: it is Key.Only of the key that verified the token.
+	Only []string
+}
+
+// MayBeOf tells whether the key that signed the token may sign for a provider.
+func (c Claims) MayBeOf(provider string) bool {
+	return len(c.Only) == 0 || slices.Contains(c.Only, provider)
 }
 
 // Status says which bit of which status list tells that a token is blocked.

@@ -63,11 +63,14 @@ type SigningKey struct {
 type Key struct {
 	KID       string
 	Algorithm Algorithm
-	// WithoutKID says that a token that names no key is this one's. It is for a
-	// shared secret whose tokens were made before keys had names; one key of a
-	// verifier at most may have it, and only with HS256.
+	// WithoutKID says that a token that names no key may be this one's. It is for
+	// a shared secret whose tokens were made before keys had names: only with HS256.
 	WithoutKID bool
-	material   any // ed25519.PublicKey, *ecdsa.PublicKey, or []byte
+	// Only, when it is not empty, names the providers whose tokens this key may
+	// sign. Whoever shares a secret can make tokens with it, and must not make
+	// another provider's. The verifier tells; its caller compares.
+	Only     []string
+	material any // ed25519.PublicKey, *ecdsa.PublicKey, or []byte
 }
 
 // NewSigningKey makes a key from the randomness of the system.

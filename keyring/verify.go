@@ -27,10 +27,12 @@ var (
 	errHeaderMember = invalid("header has a member we do not use")
 	errType         = invalid("not of this type")
 	errNoKID        = invalid("names no key")
-	errUnknownKID   = invalid("names a key we do not have")
+	errUnknownKID   = ErrInvalidToken.Because(errNamesNoKey)
 	errAlgorithm    = invalid("algorithm is not the one of its key")
 	errSignature    = invalid("signature is wrong")
 )
+
+var errNamesNoKey = errors.New("names a key we do not have")
 
 func invalid(why string) error { return ErrInvalidToken.Because(errors.New(why)) }
 
@@ -39,7 +41,7 @@ func invalid(why string) error { return ErrInvalidToken.Because(errors.New(why))
 // its clock, and the blocklist, at every use. Safe for concurrent use.
 type Verifier struct {
 	byKID      map[string]verifyingKey
-	withoutKID *verifyingKey
+	withoutKID []verifyingKey // all HS256: a token that names no key is tried with each
 	// byHeader finds the key by the very header SigningKey.Sign writes, so that
 	// our own tokens need not have theirs read; any other spelling is read.
 	byHeader map[string]verifyingKey
@@ -72,8 +74,8 @@ func NewVerifier(keys ...Key) (*Verifier, error) {
 			return nil, ErrInvalidKey.Because(errors.New("a key without a name or without its bytes"))
 		case known:
 			return nil, ErrInvalidKey.Because(fmt.Errorf("two keys named %q", key.KID))
-		case key.WithoutKID && (key.Algorithm != HS256 || v.withoutKID != nil):
-			return nil, ErrInvalidKey.Because(errors.New("only one shared key may do without its name"))
+		case key.WithoutKID && key.Algorithm != HS256:
+			return nil, ErrInvalidKey.Because(errors.New("only a shared key may do without its name"))
 		}
 		header, err := encodeHeader(key.Algorithm, key.KID, TypeToken)
 		if err != nil {
@@ -81,7 +83,7 @@ func NewVerifier(keys ...Key) (*Verifier, error) {
 		}
 		v.byKID[key.KID], v.byHeader[header] = k, k
 		if key.WithoutKID {
-			v.withoutKID = &k
+			v.withoutKID = append(v.withoutKID, k)
 		}
 	}
 	return v, nil
@@ -104,74 +106,86 @@ func (v *Verifier) Verify(token string) (Claims, error) {
 		return Claims{}, errForm
 	}
 	key, known := v.byHeader[headerPart]
+	candidates := []verifyingKey{key}
 	if !known {
 		var err error
-		if key, err = v.choose(headerPart); err != nil {
+		if candidates, err = v.choose(headerPart); err != nil {
 			return Claims{}, err
 		}
 	}
-	if err := key.method.Verify(signed, signature, key.material); err != nil {
-		return Claims{}, errSignature
+	for _, key := range candidates {
+		if key.method.Verify(signed, signature, key.material) != nil {
+			continue
+		}
+		claims, err := parseClaims(payload)
+		if err != nil {
+			return Claims{}, ErrInvalidToken.Because(err)
+		}
+		claims.Only = key.Only
+		return claims, nil
 	}
-	claims, err := parseClaims(payload)
-	if err != nil {
-		return Claims{}, ErrInvalidToken.Because(err)
-	}
-	return claims, nil
+	return Claims{}, errSignature
 }
 
-// choose picks the key a header may use. A member other than alg, kid and typ
-// is refused whatever it says: jku, jwk, x5u, x5c would bring their own key,
-// crit, b64 and zip would change what was signed, and we write none of them.
-func (v *Verifier) choose(headerPart string) (verifyingKey, error) {
+// UnknownKey tells that a token was refused because it names a key that the
+// verifier does not have: one that was made meanwhile, perhaps.
+func UnknownKey(err error) bool { return errors.Is(err, errNamesNoKey) }
+
+// choose picks the keys a header may use: one, or those that do without a name. A
+// member other than alg, kid and typ is refused whatever it says: jku, jwk, x5u,
+// x5c would bring their own key, crit, b64 and zip would change what was signed,
+// and we write none of them.
+func (v *Verifier) choose(headerPart string) ([]verifyingKey, error) {
 	header, ok := decode(headerPart)
 	if !ok {
-		return verifyingKey{}, errForm
+		return nil, errForm
 	}
 	members, err := parseObject(header)
 	if err != nil {
-		return verifyingKey{}, errHeader
+		return nil, errHeader
 	}
 	for name := range members {
 		if name != "alg" && name != "kid" && name != "typ" {
-			return verifyingKey{}, errHeaderMember
+			return nil, errHeaderMember
 		}
 	}
 	algorithm, ok := text(members, "alg")
 	if !ok {
-		return verifyingKey{}, errAlgorithm
+		return nil, errAlgorithm
 	}
-	key, err := v.find(members)
+	keys, err := v.find(members)
 	if err != nil {
-		return verifyingKey{}, err
-	}
-	if Algorithm(algorithm) != key.Algorithm {
-		return verifyingKey{}, errAlgorithm
+		return nil, err
 	}
 	_, typed := members["typ"]
 	typ, _ := text(members, "typ")
-	if typ != TypeToken && (typed || !key.WithoutKID) {
-		return verifyingKey{}, errType
+	for _, key := range keys {
+		if Algorithm(algorithm) != key.Algorithm {
+			return nil, errAlgorithm
+		}
+		if typ != TypeToken && (typed || !key.WithoutKID) {
+			return nil, errType
+		}
 	}
-	return key, nil
+	return keys, nil
 }
 
-func (v *Verifier) find(members map[string]json.RawMessage) (verifyingKey, error) {
+func (v *Verifier) find(members map[string]json.RawMessage) ([]verifyingKey, error) {
 	if _, named := members["kid"]; !named {
 		if v.withoutKID == nil {
-			return verifyingKey{}, errNoKID
+			return nil, errNoKID
 		}
-		return *v.withoutKID, nil
+		return v.withoutKID, nil
 	}
 	kid, ok := text(members, "kid")
 	if !ok {
-		return verifyingKey{}, errUnknownKID
+		return nil, errUnknownKID
 	}
 	key, ok := v.byKID[kid]
 	if !ok {
-		return verifyingKey{}, errUnknownKID
+		return nil, errUnknownKID
 	}
-	return key, nil
+	return []verifyingKey{key}, nil
 }
 
 func text(members map[string]json.RawMessage, name string) (string, bool) {

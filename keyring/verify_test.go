@@ -165,12 +165,6 @@ func TestBadKeysAreRefused(t *testing.T) {
 			_, err := NewVerifier(k)
 			return err
 		},
-		"two without kid": func() error {
-			a, b := newRing(t).keys[HS256].Key(), newRing(t).keys[HS256].Key()
-			a.WithoutKID, b.WithoutKID = true, true
-			_, err := NewVerifier(a, b)
-			return err
-		},
 	} {
 		if err := load(); !errors.Is(err, ErrInvalidKey) {
 			t.Errorf("%s: %v, want %v", name, err, ErrInvalidKey)

@@ -22,7 +22,7 @@ func entryMeaning(d grant.Delivery) view.Meaning {
 		return view.Neutral
 	}
 	switch d.Note {
-	case grant.NoteIssued, grant.NoteProlonged, grant.NoteApproved:
+	case grant.NoteIssued, grant.NoteProlonged, grant.NoteApproved, grant.NoteImported:
 		return view.Good
 	case grant.NoteRevoked, grant.NotePartlyRevoked, grant.NoteTombstone, grant.NoteRefused:
 		return view.Stopped
@@ -123,7 +123,7 @@ func (s *Server) alertView(ctx context.Context, a guichet.Alert, r *grant.Reques
 		return out
 	}
 	provider, number, ok := strings.Cut(a.Subject, "/")
-	if ok && number != "" && s.Grant != nil && provider != "access" && provider != "gateway" {
+	if ok && number != "" && s.Grant != nil && provider != "access" && provider != "gateway" && provider != "key" {
 		if r == nil {
 			out.TimelineURL = requestURL(provider, number)
 			if found, err := s.Grant.Store.Request(ctx, provider, number); err == nil {

@@ -37,15 +37,21 @@ func newSessions(book SessionBook, secure bool) *scs.SessionManager {
 	gob.Register(time.Time{})
 	m := scs.New()
 	m.Store, m.Lifetime = book, sessionLife
-	m.Cookie.Name, m.Cookie.SameSite, m.Cookie.HttpOnly, m.Cookie.Secure = "guichet", http.SameSiteLaxMode, true, secure
-	if secure {
-		m.Cookie.Name = "__Host-guichet" // no other host, no other path may set it
-	}
+	m.Cookie.Name, m.Cookie.SameSite, m.Cookie.HttpOnly, m.Cookie.Secure = CookieName(secure), http.SameSiteLaxMode, true, secure
 	m.ErrorFunc = func(w http.ResponseWriter, r *http.Request, err error) {
 		slog.ErrorContext(r.Context(), "session", "error", err)
 		http.Error(w, "The database does not answer. Nothing was changed; please try again.", http.StatusServiceUnavailable)
 	}
 	return m
+}
+
+// CookieName is the name of the cookie of a session. Over TLS its prefix says that
+// no other host and no other path may set it.
+func CookieName(secure bool) string {
+	if secure {
+		return "__Host-guichet"
+	}
+	return "guichet"
 }
 
 type personKey struct{}

@@ -65,7 +65,11 @@ func (c gatewayRunCmd) Run(ctx context.Context, all *cli) error {
 		if err != nil {
 			return err
 		}
-		options.Shared = append(options.Shared, key.Key())
+		named := key.Key()
+		named.Only = []string{name}
+		old := named // tokens of before Guichet name no key
+		old.KID, old.WithoutKID = "hs256-without-name-"+name, true
+		options.Shared = append(options.Shared, named, old)
 	}
 	if c.Limits != "" {
 		if options.Limits, err = gateway.ReadLimits(c.Limits); err != nil {

@@ -176,9 +176,10 @@ func (c requestRevokeCmd) Run(ctx context.Context, t terminal, all *cli) error {
 }
 
 type tokenCmd struct {
-	Show  tokenShowCmd  `cmd:"" help:"Print a token in clear. This is noted in the audit."`
-	Block tokenBlockCmd `cmd:"" help:"Block a token, now or at a date."`
-	Issue tokenIssueCmd `cmd:"" help:"Issue one more token to a validated request."`
+	Show   tokenShowCmd   `cmd:"" help:"Print a token in clear. This is noted in the audit."`
+	Block  tokenBlockCmd  `cmd:"" help:"Block a token, now or at a date."`
+	Issue  tokenIssueCmd  `cmd:"" help:"Issue one more token to a validated request."`
+	Import tokenImportCmd `cmd:"" help:"Take over tokens that another service issued."`
 }
 
 type tokenShowCmd struct {

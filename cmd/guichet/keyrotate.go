@@ -12,10 +12,6 @@ type rotated struct {
 	Resealed int      `json:"resealed"`
 }
 
-type keyCmd struct {
-	Rotate keyRotateCmd `cmd:"" help:"Seal all secrets of the database anew, with a new key."`
-}
-
 type keyRotateCmd struct{}
 
 func (keyRotateCmd) Run(ctx context.Context, t terminal, all *cli) error {

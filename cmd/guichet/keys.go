@@ -6,6 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"guichet"
 	"guichet/grant"
@@ -13,13 +17,18 @@ import (
 	"guichet/store"
 )
 
-// keys are the secrets of a running program: what seals, what signs.
+// keys are the secrets of a running program: what seals, what signs. What signs may
+// be changed at any moment by another process; see keyset.go.
 type keys struct {
+	config   config
+	store    *store.Store
+	clock    guichet.Clock
 	sealer   *liveSealer
-	signing  map[keyring.Algorithm]*keyring.SigningKey // the one that signs now
-	shared   map[string]*keyring.SigningKey            // of HS256 providers, by name
 	verifier *keyring.CachedVerifier
-	jwks     []byte
+
+	now    atomic.Pointer[keyset]
+	mu     sync.Mutex // one reload at a time
+	looked time.Time  // when a key nobody knows last made us look
 }
 
 // cachedSignatures is how many verified signatures are remembered: about 10 MB.
@@ -47,77 +56,62 @@ func openKeys(ctx context.Context, c config, s *store.Store, clock guichet.Clock
 	if err != nil {
 		return nil, err
 	}
-	k := &keys{signing: map[keyring.Algorithm]*keyring.SigningKey{}, shared: map[string]*keyring.SigningKey{}}
+	k := &keys{config: c, store: s, clock: clock}
 	if k.sealer, err = openSealer(ctx, file, s); err != nil {
 		return nil, err
 	}
-	return k, k.openSigning(ctx, c, s, clock)
+	return k, k.openSigning(ctx)
 }
 
 func place(kid string) keyring.Place {
 	return keyring.Place{Table: "signing_keys", Row: kid, Column: "sealed"}
 }
 
-func (k *keys) openSigning(ctx context.Context, c config, s *store.Store, clock guichet.Clock) error {
-	rows, err := s.SigningKeys(ctx)
-	if err != nil {
-		return err
-	}
-	have := map[keyring.Algorithm]bool{}
-	for _, row := range rows {
-		have[keyring.Algorithm(row.Algorithm)] = true
-	}
-	wanted := map[keyring.Algorithm]bool{keyring.EdDSA: true}
-	for _, p := range c.Providers {
+// openSigning makes the signing keys that the providers need and that are not
+// there, and loads all.
+func (k *keys) openSigning(ctx context.Context) error {
+	wanted := map[keyring.Algorithm]bool{keyring.EdDSA: true} // status lists
+	for _, p := range k.config.Providers {
 		wanted[p.Algorithm] = true
 	}
-	for _, algorithm := range []keyring.Algorithm{keyring.EdDSA, keyring.ES256} {
-		if !wanted[algorithm] || have[algorithm] {
-			continue
-		}
-		row, err := k.newSigning(ctx, algorithm, s, clock)
-		if err != nil {
-			return err
-		}
-		rows = append(rows, row)
-	}
-	var public []keyring.Key
-	for _, row := range rows {
-		private, err := k.sealer.Open(place(row.KID), row.Sealed)
-		if err != nil {
-			return err
-		}
-		key, err := keyring.LoadSigningKey(row.KID, keyring.Algorithm(row.Algorithm), private, row.CreatedAt)
-		if err != nil {
-			return err
-		}
-		k.signing[key.Algorithm] = key
-		public = append(public, key.Key())
-	}
-	if k.jwks, err = keyring.JWKS(public...); err != nil {
-		return err
-	}
-	for name, p := range c.Providers {
-		if p.Algorithm != keyring.HS256 {
-			continue
-		}
-		key, err := keyring.LoadSigningKey("hs256-"+name, keyring.HS256, []byte(p.Shared.Reveal()), clock.Now())
-		if err != nil {
-			return fmt.Errorf("provider %s: %w", name, err)
-		}
-		k.shared[name] = key
-		public = append(public, key.Key())
-	}
-	verifier, err := keyring.NewVerifier(public...)
+	rows, err := k.store.SigningKeys(ctx)
 	if err != nil {
 		return err
 	}
-	k.verifier = keyring.NewCachedVerifier(verifier, cachedSignatures)
-	return nil
+	for _, algorithm := range []keyring.Algorithm{keyring.EdDSA, keyring.ES256} {
+		if _, have := store.CurrentKey(rows, string(algorithm), k.clock.Now()); !wanted[algorithm] || have {
+			continue
+		}
+		fresh, err := k.fresh(string(algorithm))
+		if err != nil {
+			return err
+		}
+		if _, err := k.store.EnsureSigningKey(ctx, fresh); err != nil {
+			return err
+		}
+	}
+	if k.verifier, err = newVerifier(); err != nil {
+		return err
+	}
+	k.verifier.OnUnknownKey(k.look)
+	return k.reload(ctx)
 }
 
-func (k *keys) newSigning(ctx context.Context, algorithm keyring.Algorithm, s *store.Store, clock guichet.Clock) (store.SigningKey, error) {
-	key, err := keyring.NewSigningKey(algorithm, clock.Now())
+func newVerifier() (*keyring.CachedVerifier, error) {
+	empty, err := keyring.NewVerifier()
+	if err != nil {
+		return nil, err
+	}
+	return keyring.NewCachedVerifier(empty, cachedSignatures), nil
+}
+
+// fresh makes a key and seals it. It is nowhere yet. Its name never looks like a
+// flag, because people will type it.
+func (k *keys) fresh(algorithm string) (store.SigningKey, error) {
+	key, err := keyring.NewSigningKey(keyring.Algorithm(algorithm), k.clock.Now())
+	for err == nil && strings.HasPrefix(key.KID, "-") {
+		key, err = keyring.NewSigningKey(keyring.Algorithm(algorithm), k.clock.Now())
+	}
 	if err != nil {
 		return store.SigningKey{}, err
 	}
@@ -125,35 +119,28 @@ func (k *keys) newSigning(ctx context.Context, algorithm keyring.Algorithm, s *s
 	if err != nil {
 		return store.SigningKey{}, err
 	}
-	return s.EnsureSigningKey(ctx, store.SigningKey{
-		KID: key.KID, Algorithm: string(algorithm), Purpose: "token", Sealed: sealed, Public: []byte{}, CreatedAt: key.CreatedAt,
-	})
+	return store.SigningKey{
+		KID: key.KID, Algorithm: algorithm, Purpose: "token", Sealed: sealed, Public: []byte{}, CreatedAt: key.CreatedAt, UseAt: key.CreatedAt,
+	}, nil
 }
 
-// mint computes the JWT of a token. It is never stored.
-func (k *keys) mint(c config) func(grant.Standing) (guichet.Secret, error) {
-	return func(t grant.Standing) (guichet.Secret, error) {
-		key := k.signing[c.Providers[t.Provider].Algorithm]
-		if shared := k.shared[t.Provider]; shared != nil {
-			key = shared
-		}
-		if key == nil { // a provider that is not configured any more
-			key = k.signing[keyring.EdDSA]
-		}
-		extra := map[string]string{"request": t.Provider + "/" + t.ExternalID} // gateways tell it to the API
-		if t.LegacyID != "" {
-			extra["legacy_token_id"] = t.LegacyID
-		}
-		info, err := json.Marshal(extra)
-		if err != nil {
-			return "", err
-		}
-		id := t.ID.String()
-		jwt, err := key.Sign(keyring.Claims{
-			Issuer: c.URL, Subject: t.Title, ID: id, UID: id, Scopes: t.Scopes, IssuedAt: t.IssuedAt, ExpiresAt: t.ExpiresAt,
-			Version: "1.0", ExtraInfo: info,
-			Status: keyring.StatusAt(c.URL, t.StatusIndex),
-		})
-		return guichet.Secret(jwt), err
+// mint computes the JWT of a token. It is never stored, so that after a key is
+// burned the same token is another JWT.
+func (k *keys) mint(t grant.Standing) (guichet.Secret, error) {
+	key := k.signer(t.Provider)
+	extra := map[string]string{"request": t.Provider + "/" + t.ExternalID} // gateways tell it to the API
+	if t.LegacyID != "" {
+		extra["legacy_token_id"] = t.LegacyID
 	}
+	info, err := json.Marshal(extra)
+	if err != nil {
+		return "", err
+	}
+	id := t.ID.String()
+	list, index := t.StatusPlace()
+	jwt, err := key.Sign(keyring.Claims{
+		Issuer: k.config.URL, Subject: t.Title, ID: id, UID: id, Scopes: t.Scopes, IssuedAt: t.IssuedAt, ExpiresAt: t.ExpiresAt,
+		Version: "1.0", ExtraInfo: info, Status: keyring.Status{Index: index, URI: fmt.Sprintf("%s/status/%d", k.config.URL, list)},
+	})
+	return guichet.Secret(jwt), err
 }

@@ -70,7 +70,7 @@ func (p *program) build(ctx context.Context) (err error) {
 		providers[name] = c.Provider
 	}
 	p.grant = &grant.Desk{
-		Store: p.store.Grant(), Clock: p.clock, Providers: providers, URL: p.config.URL, Mint: p.keys.mint(p.config),
+		Store: p.store.Grant(), Clock: p.clock, Providers: providers, URL: p.config.URL, Mint: p.keys.mint, Clients: p.store.Clients(),
 		PurgeAfter: p.config.PurgeAfter, PurgeRefusedAfter: p.config.PurgeRefusedAfter,
 	}
 	p.people = &people.Desk{Store: p.store.People(), Clock: p.clock, URL: p.config.URL}
@@ -108,7 +108,9 @@ func (p *program) api(stopping <-chan struct{}) *api.Server {
 	if p.config.Windows["grant"] {
 		s.Grant, s.Verifier = p.grant, p.keys.verifier
 		s.Secrets = func(name string, now time.Time) []keyring.Secret { return p.config.Providers[name].active(now) }
-		s.JWKS = func() ([]byte, error) { return p.keys.jwks, nil }
+		s.JWKS = func() ([]byte, error) { return p.keys.now.Load().jwks, nil }
+		s.URL = p.config.URL
+		s.Statuses = api.NewStatuses(p.config.URL, p.clock, p.store.Grant(), p.keys.lists)
 		s.Gateways, s.Stopping = p.gateways(), stopping
 		s.Blocked = func() <-chan struct{} { return p.store.Changed(store.BlocklistRaised) }
 	}
@@ -137,6 +139,7 @@ func (p *program) json(stopping <-chan struct{}) http.Handler {
 		return nil
 	}
 	b := &api.Bank{Desk: p.bank, Log: p.log, Identify: p.identify, Stopping: stopping, Alerts: p.alertsAbout}
+	b.Cookie, b.Machines = web.CookieName(strings.HasPrefix(p.config.URL, "https://")), p.config.Windows["grant"]
 	return b.Handler()
 }
 

@@ -111,7 +111,7 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	cmd.Dir = ts.MkAbs(".")
 	for _, name := range []string{
 		"PATH", "HOME", "GUICHET_DATABASE", "GUICHET_KEY_FILE", "GUICHET_ADDR", "GUICHET_ADMIN_ADDR", "GUICHET_SMTP", "GUICHET_OPERATORS",
-		"GUICHET_MAIL_FROM", "GUICHET_DATAPASS_SECRETS", "GUICHET_SIM_BANK", "GUICHET_PURGE_AFTER", "GUICHET_UNFINISHED", "GUICHET_WINDOWS",
+		"GUICHET_MAIL_FROM", "GUICHET_DATAPASS_SECRETS", "GUICHET_SIM_BANK", "GUICHET_PURGE_AFTER", "GUICHET_UNFINISHED", "GUICHET_WINDOWS", "GUICHET_PROVIDERS_FILE",
 	} {
 		if v := ts.Getenv(name); v != "" {
 			cmd.Env = append(cmd.Env, name+"="+v)

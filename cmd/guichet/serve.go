@@ -70,6 +70,7 @@ func (p *program) serve(ctx context.Context) error {
 	work, stopWork := context.WithCancel(ctx)
 	defer stopWork()
 	running.Go(func() { p.runner().Run(work) })
+	running.Go(func() { p.keys.watch(work) })
 	p.log.Info("ready", "url", p.config.URL, "address", public.Addr().String(), "admin", admin.Addr().String(), "database", string(p.store.Engine()))
 	select {
 	case <-ctx.Done():

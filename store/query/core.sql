@@ -35,10 +35,6 @@ SELECT * FROM audit_entries WHERE subject = $1 ORDER BY id LIMIT 1000;
 -- name: SigningKeys :many
 SELECT * FROM signing_keys ORDER BY created_at, kid;
 
--- name: InsertSigningKey :execrows
-INSERT INTO signing_keys (kid, algorithm, purpose, public, sealed, created_at, retired_at)
-VALUES ($1, $2, $3, $4, $5, $6, 0) ON CONFLICT (kid) DO NOTHING;
-
 -- name: LetterTaken :one
 SELECT COUNT(*) FROM letters_sent WHERE message_id = $1;
 

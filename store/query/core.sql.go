@@ -214,35 +214,6 @@ func (q *Queries) InsertSetting(ctx context.Context, arg InsertSettingParams) (i
 	return result.RowsAffected()
 }
 
-const insertSigningKey = `-- name: InsertSigningKey :execrows
-INSERT INTO signing_keys (kid, algorithm, purpose, public, sealed, created_at, retired_at)
-VALUES ($1, $2, $3, $4, $5, $6, 0) ON CONFLICT (kid) DO NOTHING
-`
-
-type InsertSigningKeyParams struct {
-	Kid       string
-	Algorithm string
-	Purpose   string
-	Public    []byte
-	Sealed    []byte
-	CreatedAt int64
-}
-
-func (q *Queries) InsertSigningKey(ctx context.Context, arg InsertSigningKeyParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, insertSigningKey,
-		arg.Kid,
-		arg.Algorithm,
-		arg.Purpose,
-		arg.Public,
-		arg.Sealed,
-		arg.CreatedAt,
-	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
-}
-
 const letterTaken = `-- name: LetterTaken :one
 SELECT COUNT(*) FROM letters_sent WHERE message_id = $1
 `
@@ -294,7 +265,7 @@ func (q *Queries) Setting(ctx context.Context, name string) ([]byte, error) {
 }
 
 const signingKeys = `-- name: SigningKeys :many
-SELECT kid, algorithm, purpose, public, sealed, created_at, retired_at FROM signing_keys ORDER BY created_at, kid
+SELECT kid, algorithm, purpose, public, sealed, created_at, retired_at, use_at, burned_at, burn_reason FROM signing_keys ORDER BY created_at, kid
 `
 
 func (q *Queries) SigningKeys(ctx context.Context) ([]SigningKey, error) {
@@ -314,6 +285,9 @@ func (q *Queries) SigningKeys(ctx context.Context) ([]SigningKey, error) {
 			&i.Sealed,
 			&i.CreatedAt,
 			&i.RetiredAt,
+			&i.UseAt,
+			&i.BurnedAt,
+			&i.BurnReason,
 		); err != nil {
 			return nil, err
 		}

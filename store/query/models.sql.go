@@ -145,6 +145,19 @@ type Challenge struct {
 	Version     int64
 }
 
+type Client struct {
+	ID            string
+	Name          string
+	SecretHash    []byte
+	Provider      string
+	TokenID       string
+	MayIntrospect bool
+	MayRevoke     bool
+	CreatedAt     int64
+	RevokedAt     int64
+	LastUsedAt    int64
+}
+
 type Delivery struct {
 	ID         string
 	Chain      string
@@ -295,13 +308,16 @@ type SignInFailure struct {
 }
 
 type SigningKey struct {
-	Kid       string
-	Algorithm string
-	Purpose   string
-	Public    []byte
-	Sealed    []byte
-	CreatedAt int64
-	RetiredAt int64
+	Kid        string
+	Algorithm  string
+	Purpose    string
+	Public     []byte
+	Sealed     []byte
+	CreatedAt  int64
+	RetiredAt  int64
+	UseAt      int64
+	BurnedAt   int64
+	BurnReason string
 }
 
 type Token struct {
