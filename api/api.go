@@ -7,6 +7,7 @@ package api
 import (
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"guichet"
@@ -28,6 +29,15 @@ type Server struct {
 	JWKS     func() ([]byte, error)
 	URL      string    // public address: the issuer
 	Statuses *Statuses // nil: no status list is served
+	// Gateways are those that may read the blocklist; nil when nobody may. Blocked
+	// gives a channel that is closed at the next commit of this process that blocks,
+	// and Stopping, when closed, ends the streams.
+	Gateways *grant.Gateways
+	Blocked  func() <-chan struct{}
+	Stopping <-chan struct{}
+
+	feed    *feed
+	feeding sync.Once
 
 	// Bank is the JSON API of the bank window; nil when it is closed.
 	Bank http.Handler
@@ -44,6 +54,9 @@ func (s *Server) Routes(mux *http.ServeMux) {
 		// gateways, OAuth clients: at start, and when a key is not known
 		mux.HandleFunc("GET /.well-known/jwks.json", s.handle(s.jwks))
 		s.oauthRoutes(mux)
+	}
+	if s.Gateways != nil {
+		s.gatewayRoutes(mux)
 	}
 	if s.Bank != nil {
 		mux.Handle("/api/", s.Bank)

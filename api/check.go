@@ -12,14 +12,6 @@ import (
 	"guichet/keyring"
 )
 
-// What a check can refuse. The words are those of RFC 6750 where it has one.
-var (
-	errNoToken = &guichet.Error{Kind: guichet.Unauthorized, Code: "invalid_token", Reason: "There is no token, or it is not one of ours."}
-	errExpired = &guichet.Error{Kind: guichet.Unauthorized, Code: "token_expired", Reason: "The token has ended."}
-	errRevoked = &guichet.Error{Kind: guichet.Unauthorized, Code: "token_revoked", Reason: "The token was taken back."}
-	errScope   = &guichet.Error{Kind: guichet.Forbidden, Code: "insufficient_scope", Reason: "The token does not cover what is asked."}
-)
-
 // errForeignKey is a cause: whoever shares a secret with us made a token of a
 // provider that is not theirs.
 var errForeignKey = errors.New("its key signs for another provider")
@@ -38,18 +30,17 @@ func (s *Server) check(w http.ResponseWriter, r *http.Request) {
 		h.Set("X-Guichet-Scopes", strings.Join(standing.Scopes, " "))
 		w.WriteHeader(http.StatusNoContent)
 	case guichet.Unauthorized, guichet.Forbidden:
-		code := guichet.CodeOf(err)
-		h.Set("WWW-Authenticate", `Bearer error="`+rfc6750(code)+`"`)
-		writeJSON(w, "application/json", StatusOf(kind), refusal{code})
+		h.Set("WWW-Authenticate", keyring.ChallengeOf(err))
+		writeJSON(w, "application/json", StatusOf(kind), refusal{guichet.CodeOf(err)})
 	default: // not knowing is refusing
 		s.problem(w, r, err)
 	}
 }
 
 func (s *Server) verdict(r *http.Request) (grant.Standing, error) {
-	token, ok := bearer(r)
+	token, ok := keyring.OneToken(r.Header.Values("Authorization"), r.Header.Values("X-Api-Key"))
 	if !ok {
-		return grant.Standing{}, errNoToken
+		return grant.Standing{}, keyring.ErrNoToken
 	}
 	standing, err := s.standing(r.Context(), token)
 	if err != nil {
@@ -57,7 +48,7 @@ func (s *Server) verdict(r *http.Request) (grant.Standing, error) {
 	}
 	for _, scope := range r.URL.Query()["scope"] {
 		if !slices.Contains(standing.Scopes, scope) {
-			return standing, errScope
+			return standing, keyring.ErrScope
 		}
 	}
 	return standing, nil
@@ -76,9 +67,9 @@ func (s *Server) standing(ctx context.Context, token string) (grant.Standing, er
 func (s *Server) usable(standing grant.Standing) error {
 	switch {
 	case !standing.BlockedAt.IsZero(), standing.Status == grant.Revoked:
-		return errRevoked
+		return keyring.ErrTokenRevoked
 	case !s.Clock.Now().Before(standing.ExpiresAt):
-		return errExpired
+		return keyring.ErrTokenExpired
 	}
 	return nil
 }
@@ -87,7 +78,7 @@ func (s *Server) usable(standing grant.Standing) error {
 func (s *Server) known(ctx context.Context, token string) (grant.Standing, error) {
 	claims, err := s.Verifier.Verify(token)
 	if err != nil {
-		return grant.Standing{}, errNoToken.Because(err)
+		return grant.Standing{}, keyring.ErrNoToken.Because(err)
 	}
 	return s.row(ctx, claims)
 }
@@ -102,33 +93,11 @@ func (s *Server) row(ctx context.Context, claims keyring.Claims) (grant.Standing
 	standing, err := s.Grant.Store.Standing(ctx, id)
 	switch {
 	case guichet.KindOf(err) == guichet.NotFound:
-		return grant.Standing{}, errNoToken
+		return grant.Standing{}, keyring.ErrNoToken
 	case err != nil:
 		return grant.Standing{}, err
 	case !claims.MayBeOf(standing.Provider):
-		return grant.Standing{}, errNoToken.Because(errForeignKey)
+		return grant.Standing{}, keyring.ErrNoToken.Because(errForeignKey)
 	}
 	return standing, nil
-}
-
-// bearer reads the one token of a request. Two tokens are as good as none: the
-// API behind could look at the other.
-func bearer(r *http.Request) (token string, ok bool) {
-	authorization, key := r.Header.Values("Authorization"), r.Header.Values("X-Api-Key")
-	switch {
-	case len(authorization) == 1 && len(key) == 0:
-		scheme, token, _ := strings.Cut(authorization[0], " ")
-		return strings.TrimSpace(token), strings.EqualFold(scheme, "Bearer")
-	case len(authorization) == 0 && len(key) == 1:
-		return key[0], true
-	}
-	return "", false
-}
-
-// rfc6750 gives the standard's word for ours.
-func rfc6750(code string) string {
-	if code == errScope.Code {
-		return code
-	}
-	return "invalid_token"
 }

@@ -18,6 +18,7 @@ func main() {
 	connections := flag.Int("connections", 50, "connections at once")
 	requests := flag.Int("requests", 8000, "requests a round")
 	rate := flag.Int("rate", 1500, "requests a second in the open loop")
+	only := flag.String("only", "", "one part alone: intake, check, gateway")
 	serve := flag.String("serve", "", "be a reference server (used by bench itself)")
 	flag.Parse()
 	if *serve != "" {
@@ -28,8 +29,14 @@ func main() {
 	defer stop()
 	b := bench{ctx: ctx, program: *program, rounds: *rounds, connections: *connections, requests: *requests, rate: *rate}
 	fmt.Printf("%d connections, %d requests a round, %d interleaved rounds; servers and load share this machine\n\n", *connections, *requests, *rounds)
-	fail(b.intake())
-	fail(b.check())
+	for _, part := range []struct {
+		name string
+		run  func() error
+	}{{"intake", b.intake}, {"check", b.check}, {"gateway", b.gateway}} {
+		if *only == "" || *only == part.name {
+			fail(part.run())
+		}
+	}
 }
 
 func fail(err error) {

@@ -143,6 +143,8 @@ type Blocked struct {
 type Head struct {
 	Epoch int64 `json:"epoch"`
 	Seq   int64 `json:"seq"`
+	// LastIndex is the highest index of the status list that a token was given.
+	LastIndex int64 `json:"-"`
 }
 
 // A Summary counts what an operator looks at first.

@@ -133,7 +133,11 @@ func (g Grant) Blocklist(ctx context.Context, after int64, most int) (lines []gr
 		if err != nil {
 			return ErrUnavailable.Because(err)
 		}
-		head = grant.Head{Epoch: h.Epoch, Seq: h.Seq}
+		last, err := q.LastStatusIndex(ctx)
+		if err != nil {
+			return ErrUnavailable.Because(err)
+		}
+		head = grant.Head{Epoch: h.Epoch, Seq: h.Seq, LastIndex: last}
 		rows, err := q.BlocklistAfter(ctx, query.BlocklistAfterParams{Seq: after, Limit: limit(most)})
 		if err != nil {
 			return ErrUnavailable.Because(err)

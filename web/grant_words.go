@@ -118,13 +118,13 @@ func (s *Server) alertView(ctx context.Context, a guichet.Alert, r *grant.Reques
 	out := view.Alert{
 		ID: a.ID.String(), Kind: a.Kind, Subject: a.Subject, OpenedAt: a.OpenedAt, Done: a.AcknowledgedAt, DoneBy: a.AcknowledgedBy,
 		AssignedTo: a.AssignedTo,
-		Params:     []any{"Event", detail["event"], "Problem", detail["problem"], "Name", a.Subject},
+		Params:     []any{"Event", detail["event"], "Problem", detail["problem"], "Name", strings.TrimPrefix(a.Subject, "gateway/")},
 	}
 	if !a.AcknowledgedAt.IsZero() {
 		return out
 	}
 	provider, number, ok := strings.Cut(a.Subject, "/")
-	if ok && number != "" && s.Grant != nil && provider != "access" && provider != "key" {
+	if ok && number != "" && s.Grant != nil && provider != "access" && provider != "gateway" && provider != "key" {
 		if r == nil {
 			out.TimelineURL = requestURL(provider, number)
 			if found, err := s.Grant.Store.Request(ctx, provider, number); err == nil {

@@ -115,6 +115,32 @@ func alertSamples(ctx context.Context) []view.Alert {
 	}
 }
 
+func gateways(ctx context.Context) view.GatewayList {
+	actions := func(name string) []view.Action {
+		return []view.Action{
+			{Label: view.Say(ctx, "gateway.rotate"), URL: "/gateways/" + name + "/rotate", Post: true, Tone: view.Quiet},
+			{Label: view.Say(ctx, "gateway.revoke"), URL: "/gateways/" + name + "/revoke", Post: true, Tone: view.Danger, Confirm: &view.Confirm{
+				ID: "revoke-" + name, Title: view.Say(ctx, "gateway.revoke_title", "Name", name), Says: view.Say(ctx, "gateway.revoke_says"),
+			}},
+		}
+	}
+	row := func(name string, s view.State, behind int64, seen time.Duration) view.GatewayLine {
+		return view.GatewayLine{
+			Name: name, State: s, Version: "12 408", Behind: behind, Contact: ago(seen), StaleAfter: "60\u00a0s", Software: "guichet-gateway/1.2", Actions: actions(name),
+		}
+	}
+	return view.GatewayList{
+		Fresh: &view.Secret{ID: "fresh-gateway", Label: "recette", Value: "ggw_4kXw9mZt2bRn7cQv5hJp8sDf3gLy6x", Open: true},
+		Add:   view.Field{Name: "name", Label: view.Say(ctx, "gateway.name"), Placeholder: view.Say(ctx, "gateway.example"), Required: true, Autocomplete: "off", MaxLength: 64},
+		Rows: []view.GatewayLine{
+			row("api-prod-1", view.GatewayCurrent, 0, 3*time.Second), row("api-prod-2", view.GatewayLate, 4, 8*time.Second),
+			row("centre-de-donnees-de-secours-de-la-region", view.GatewaySilent, 1, 50*time.Minute),
+			{Name: "recette", State: view.GatewayNew, Actions: actions("recette")},
+			{Name: "ancienne", State: view.GatewayRevoked, Version: "9 120", Behind: 3288, Contact: ago(70 * 24 * time.Hour), Software: "guichet-gateway/1.0"},
+		},
+	}
+}
+
 func tokens(ctx context.Context) view.TokenList {
 	row := func(short, holder, title, provider string, s view.State, expires, used time.Duration) view.TokenLine {
 		t := view.TokenLine{Short: short, Holder: holder, Title: title, Provider: provider, State: s, ExpiresAt: in(expires), URL: "/tokens/" + short}

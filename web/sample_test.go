@@ -82,6 +82,7 @@ func pages(ctx context.Context) map[string]templ.Component {
 		"request":           view.RequestPage(frame(nil), request(ctx)),
 		"request-valid":     view.RequestPage(frame(nil), validRequest(ctx)),
 		"tokens":            view.TokensPage(frame(waits), tokens(ctx)),
+		"gateways":          view.GatewaysPage(frame(waits), gateways(ctx)),
 		"token":             view.TokenPage(frame(nil), token(ctx)),
 		"alerts":            view.AlertsPage(frame(waits), alerts(ctx)),
 		"settings":          view.SettingsOf(frame(nil), settings(ctx)),

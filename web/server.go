@@ -35,6 +35,7 @@ type Server struct {
 	People   *people.Desk
 	Grant    *grant.Desk
 	Office   grant.Office // what the back office reads beside the desk
+	Gateways *grant.Gateways
 	Bank     *bank.Desk
 	Alerts   AlertBook
 	Sessions SessionBook
@@ -65,6 +66,9 @@ func (s *Server) Handler(json http.Handler) (http.Handler, error) {
 	s.settingsRoutes(pages)
 	if s.Windows.Grant {
 		s.grantRoutes(pages)
+		if s.Gateways != nil {
+			s.gatewayRoutes(pages)
+		}
 	}
 	if s.Windows.Bank {
 		s.bankRoutes(pages)

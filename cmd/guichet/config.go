@@ -37,6 +37,7 @@ type config struct {
 	WoobModules          string
 	PollWindow           string
 	LogLevel             string
+	GatewayToken         guichet.Secret
 }
 
 // provider is one API as it is configured.
@@ -89,7 +90,8 @@ func loadConfig(path string) (config, error) {
 		Addr: s.text("addr", "127.0.0.1:8080"), AdminAddr: s.text("admin_addr", "127.0.0.1:8081"),
 		Database: s.text("database", "sqlite:var/guichet.db"), KeyFile: s.text("key_file", "var/guichet.key"),
 		Unfinished: s.text("unfinished", "resume"), SMTP: guichet.Secret(s.text("smtp", "")), MailFrom: s.text("mail_from", "Guichet <guichet@localhost>"),
-		SimBank: s.text("sim_bank", ""), WoobPython: s.text("woob_python", ""), WoobModules: s.text("woob_modules", ""), PollWindow: s.text("poll_window", "02:00-04:00"), LogLevel: s.text("log", "info"),
+		GatewayToken: guichet.Secret(s.text("gateway_token", "")),
+		SimBank:      s.text("sim_bank", ""), WoobPython: s.text("woob_python", ""), WoobModules: s.text("woob_modules", ""), PollWindow: s.text("poll_window", "02:00-04:00"), LogLevel: s.text("log", "info"),
 		Windows: map[string]bool{}, PurgeAfter: s.duration("purge_after", 720*time.Hour), PurgeRefusedAfter: s.duration("purge_refused_after", -1),
 	}
 	c.URL = strings.TrimSuffix(s.text("url", "http://"+c.Addr), "/")

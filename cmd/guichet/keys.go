@@ -128,7 +128,7 @@ func (k *keys) fresh(algorithm string) (store.SigningKey, error) {
 // burned the same token is another JWT.
 func (k *keys) mint(t grant.Standing) (guichet.Secret, error) {
 	key := k.signer(t.Provider)
-	extra := map[string]string{}
+	extra := map[string]string{"request": t.Provider + "/" + t.ExternalID} // gateways tell it to the API
 	if t.LegacyID != "" {
 		extra["legacy_token_id"] = t.LegacyID
 	}

@@ -38,6 +38,7 @@ type cli struct {
 	Bank       bankCmd       `cmd:"" help:"What reaches banks."`
 	Request    requestCmd    `cmd:"" help:"Requests for access."`
 	Token      tokenCmd      `cmd:"" help:"Tokens of requests."`
+	Gateway    gatewayCmd    `cmd:"" help:"Verify tokens beside an API, without a database; and who may."`
 	Client     clientCmd     `cmd:"" help:"Programs that may ask about tokens, or take them back, by OAuth."`
 	Alert      alertCmd      `cmd:"" help:"What should not happen, and did."`
 	Journal    journalCmd    `cmd:"" help:"The journal of deliveries."`

@@ -81,7 +81,7 @@ func TestPages(t *testing.T) {
 	pages := map[string]string{
 		"overview": "/", "requests": "/requests", "requests-revoked": "/requests?status=revoked", "requests-none": "/requests?q=zzz",
 		"request-revoked": "/requests/api_entreprise/50259", "request-alert": "/requests/api_entreprise/50148", "tokens": "/tokens", "token": token,
-		"alerts": "/alerts", "settings": "/settings", "nowhere": "/nowhere", "accesses": "/accesses", "accounts": "/accounts",
+		"alerts": "/alerts", "gateways": "/gateways", "settings": "/settings", "nowhere": "/nowhere", "accesses": "/accesses", "accounts": "/accounts",
 		"requests-filtered": "/requests?provider=api_entreprise&siret=2&from=2020-01-01&order=changed", "journal": "/journal", "journal-open": "/journal?open=yes",
 		"delivery": delivery, "statistics": "/statistics", "purge": "/purge", "alerts-all": "/alerts?show=all",
 		"transactions": "/transactions", "new-access": "/init/new-bank", "new-access-form": "/init/new-bank?institution=sim",

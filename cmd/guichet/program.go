@@ -105,7 +105,7 @@ func withProgram(ctx context.Context, all *cli, use func(*program) error) error 
 }
 
 // api is the machines' face.
-func (p *program) api() *api.Server {
+func (p *program) api(stopping <-chan struct{}) *api.Server {
 	s := &api.Server{Clock: p.clock, Log: p.log}
 	if p.config.Windows["grant"] {
 		s.Grant, s.Verifier = p.grant, p.keys.verifier
@@ -113,6 +113,8 @@ func (p *program) api() *api.Server {
 		s.JWKS = func() ([]byte, error) { return p.keys.now.Load().jwks, nil }
 		s.URL = p.config.URL
 		s.Statuses = api.NewStatuses(p.config.URL, p.clock, p.store.Grant(), p.keys.lists)
+		s.Gateways, s.Stopping = p.gateways(), stopping
+		s.Blocked = func() <-chan struct{} { return p.store.Changed(store.BlocklistRaised) }
 	}
 	return s
 }
@@ -127,7 +129,7 @@ func (p *program) web(json http.Handler, stopping <-chan struct{}) (http.Handler
 	s := &web.Server{
 		Clock: p.clock, Log: p.log, URL: p.config.URL, Zone: zone,
 		Windows: view.Windows{Bank: p.config.Windows["bank"], Grant: p.config.Windows["grant"]},
-		People:  p.people, Grant: p.grant, Office: p.store.Grant(), Bank: p.bank, Alerts: p.store.Alerts(), Sessions: p.store.Sessions(), Stopping: stopping,
+		People:  p.people, Grant: p.grant, Gateways: p.gateways(), Office: p.store.Grant(), Bank: p.bank, Alerts: p.store.Alerts(), Sessions: p.store.Sessions(), Stopping: stopping,
 	}
 	return s.Handler(json)
 }
@@ -184,13 +186,15 @@ func (p *program) runner() *job.Runner {
 		_, err := p.grant.Remind(ctx, p.store.Grant())
 		return err
 	}
+	handlers["gateways"] = func(ctx context.Context, _ job.Claimed) error { return p.gateways().Watch(ctx) }
 	handlers["sweep"] = func(ctx context.Context, _ job.Claimed) error { _, _, err := p.grant.Sweep(ctx); return err }
 	return &job.Runner{
 		Store: p.store.Jobs(), Clock: p.clock, Log: p.log, Handlers: handlers,
 		Workers: 16, // most of them wait for a bank
 		Periodic: append(periodic,
 			job.Periodic{Kind: "sweep", Slot: job.Every(time.Minute)}, job.Periodic{Kind: "forget", Slot: job.Every(time.Hour)},
-			job.Periodic{Kind: "index", Slot: job.Every(time.Minute)}, job.Periodic{Kind: "remind", Slot: job.Every(time.Hour)}),
+			job.Periodic{Kind: "index", Slot: job.Every(time.Minute)}, job.Periodic{Kind: "remind", Slot: job.Every(time.Hour)},
+			job.Periodic{Kind: "gateways", Slot: job.Every(time.Minute)}),
 	}
 }
 

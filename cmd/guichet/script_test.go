@@ -65,6 +65,7 @@ func scripts(t *testing.T, folder string, env map[string]string) {
 				},
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
 					"serve": serve, "crash": crash, "capture": capture, "mails": mails, "simbank": startBank,
+					"edge": startEdge, "stopedge": stopEdge, "comes": comes,
 				},
 			})
 		})
@@ -78,6 +79,7 @@ type session struct {
 	sink   *sink
 	server *exec.Cmd
 	ended  chan struct{}
+	edges  map[string]*edgeProcess
 }
 
 type sessionKey struct{}
@@ -101,7 +103,13 @@ func setUp(t *testing.T, env *testscript.Env, engine store.Engine) error {
 	} {
 		env.Setenv(name, value)
 	}
-	env.Defer(func() { s.stop(syscall.SIGKILL) })
+	env.Setenv("EDGE", "http://"+freeAddress(inner))
+	env.Defer(func() {
+		s.stop(syscall.SIGKILL)
+		for _, e := range s.edges {
+			e.stop(syscall.SIGKILL)
+		}
+	})
 	return nil
 }
 

@@ -96,7 +96,7 @@ func (p *program) serve(ctx context.Context) error {
 // the pages. Only pages and the JSON API look up who is signed in.
 func (p *program) handler(ctx context.Context) (http.Handler, error) {
 	mux := http.NewServeMux()
-	p.api().Routes(mux)
+	p.api(ctx.Done()).Routes(mux)
 	p.health(mux)
 	pages, err := p.web(p.json(ctx.Done()), ctx.Done())
 	if err != nil {
@@ -147,7 +147,7 @@ func (p *program) health(mux *http.ServeMux) {
 // admin is for operators, on an address of its own that nobody else reaches.
 func (p *program) admin() http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), gauges{p})
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), gauges{p}, gatewayGauges{p})
 	mux := http.NewServeMux()
 	p.health(mux)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))

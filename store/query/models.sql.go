@@ -191,6 +191,22 @@ type Delivery struct {
 	Body       []byte
 }
 
+type Gateway struct {
+	ID          string
+	Name        string
+	Hash        []byte
+	FormerHash  []byte
+	FormerUntil int64
+	CreatedAt   int64
+	RevokedAt   int64
+	Epoch       int64
+	Seq         int64
+	StaleAfter  int64
+	Software    string
+	ContactAt   int64
+	Version     int64
+}
+
 type Handover struct {
 	ID        string
 	Hash      []byte

@@ -17,6 +17,7 @@ const (
 	JournalPlace Place = "journal"
 	FiguresPlace Place = "figures"
 	Mine         Place = "mine"
+	Gateways     Place = "gateways"
 	Settings     Place = "settings"
 	Nowhere      Place = ""
 )
@@ -81,6 +82,7 @@ func (f Frame) sections() []section {
 			{place: Alerts, key: "nav.alerts", icon: "bell", url: PathAlerts},
 			{place: JournalPlace, key: "nav.journal", icon: "book", url: PathJournal},
 			{place: FiguresPlace, key: "nav.figures", icon: "bars", url: PathFigures},
+			{place: Gateways, key: "nav.gateways", icon: "shield", url: PathGateways},
 		}})
 	}
 	if f.Windows.Mine {

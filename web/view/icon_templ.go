@@ -21,6 +21,7 @@ var icons = map[string]string{
 	"file":    `<path d="M5 3.4h6.4L15 7v9.6H5zM11.4 3.4V7H15M7.6 11.6l1.7 1.7 3.1-3.3"/>`,
 	"key":     `<circle cx="7" cy="13" r="3.2"/><path d="m9.4 10.6 6.8-6.8M13.2 6.8l2.2 2.2"/>`,
 	"bell":    `<path d="M5 13.6V9a5 5 0 0 1 10 0v4.6l1.4 1.4H3.6zM8.4 17.2h3.2"/>`,
+	"shield":  `<path d="M10 3.2 16 5.4v4.2c0 3.8-2.5 6.2-6 7.4-3.5-1.2-6-3.6-6-7.4V5.4zM7.6 10l1.7 1.7 3.1-3.3"/>`,
 	"sliders": `<path d="M3.2 6h7M14.6 6h2.2M3.2 14h2.2M9.8 14h7"/><circle cx="12.4" cy="6" r="2.1"/><circle cx="7.6" cy="14" r="2.1"/>`,
 	"search":  `<circle cx="9" cy="9" r="5"/><path d="m12.8 12.8 3.8 3.8"/>`,
 	"plus":    `<path d="M10 4.4v11.2M4.4 10h11.2"/>`,

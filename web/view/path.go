@@ -15,6 +15,7 @@ const (
 	PathMine        = "/compte"
 	PathMyTokens    = PathMine + "/jetons" // where the source and our mails send applicants
 	PathTakeOver    = "/transmission"
+	PathGateways    = "/gateways"
 	PathSettings    = "/settings"
 	PathSignIn      = "/sign-in"
 	PathSignOut     = "/sign-out"

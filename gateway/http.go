@@ -1,0 +1,170 @@
+package gateway
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"guichet"
+	"guichet/keyring"
+)
+
+// Headers in which the API behind learns whom a token stands for.
+const (
+	HeaderToken   = "X-Guichet-Token" //nolint:gosec // a name, and no secret
+	HeaderRequest = "X-Guichet-Request"
+	HeaderScopes  = "X-Guichet-Scopes"
+	headerPrefix  = "X-Guichet-"
+)
+
+// Handler answers /check as Guichet itself does, for reverse proxies that ask
+// before they let a request through, /healthz and /metrics.
+func (g *Gateway) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/check", g.check) // proxies: at every request of the API
+	mux.HandleFunc("GET /healthz", g.healthz)
+	mux.HandleFunc("GET /metrics", g.metrics)
+	return mux
+}
+
+// Middleware is for an API that is written in Go: it lets through what may pass,
+// with the identity in the headers, and answers the rest itself. What the client
+// claimed to be is removed.
+func (g *Gateway) Middleware(next http.Handler, scopes ...string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		who, err := g.ask(r, scopes)
+		if err != nil {
+			refuse(w, err)
+			return
+		}
+		r = r.Clone(r.Context())
+		for name := range r.Header {
+			if strings.HasPrefix(name, headerPrefix) {
+				r.Header.Del(name)
+			}
+		}
+		who.write(r.Header)
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (who Identity) write(h http.Header) {
+	h[HeaderToken] = []string{who.Token}
+	h[HeaderRequest] = []string{who.Request}
+	h[HeaderScopes] = []string{strings.Join(who.Scopes, " ")}
+}
+
+func (g *Gateway) ask(r *http.Request, scopes []string) (Identity, error) {
+	token, ok := keyring.OneToken(r.Header.Values("Authorization"), r.Header.Values("X-Api-Key"))
+	if !ok {
+		token = "" // is refused like any other that is none, or told that we are cut off
+	}
+	return g.Check(r.Context(), token, scopes, g.clientIP(r))
+}
+
+// clientIP is only looked for when a limit may ask for it.
+func (g *Gateway) clientIP(r *http.Request) (a netip.Addr) {
+	if len(g.config.Limits) == 0 {
+		return a
+	}
+	if g.config.ClientIP != "" {
+		given := r.Header.Values(g.config.ClientIP)
+		if len(given) != 1 {
+			return a // none, or the client added its own
+		}
+		a, _ = netip.ParseAddr(strings.TrimSpace(given[0]))
+		return a
+	}
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return a
+	}
+	return at.Addr()
+}
+
+func (g *Gateway) check(w http.ResponseWriter, r *http.Request) {
+	who, err := g.ask(r, scopesOf(r.URL))
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	h := w.Header()
+	h["Cache-Control"] = noStore
+	who.write(h)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// scopesOf reads the scopes of a query; what is spelt plainly, as in the
+// configuration of a proxy, need not be taken apart.
+func scopesOf(u *url.URL) []string {
+	name, value, _ := strings.Cut(u.RawQuery, "=")
+	switch {
+	case u.RawQuery == "":
+		return nil
+	case name == "scope" && !strings.ContainsAny(value, "&;%+="):
+		return []string{value}
+	}
+	return u.Query()["scope"]
+}
+
+var noStore = []string{"no-store"}
+
+// problem is a failure as Guichet itself writes it.
+type problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+	Code   string `json:"code"`
+}
+
+func refuse(w http.ResponseWriter, err error) {
+	h, code := w.Header(), guichet.CodeOf(err)
+	h.Set("Cache-Control", "no-store")
+	status, body, kind := http.StatusServiceUnavailable, any(struct {
+		Error string `json:"error"`
+	}{code}), "application/json"
+	switch guichet.KindOf(err) {
+	case guichet.Unauthorized:
+		status = http.StatusUnauthorized
+		h.Set("WWW-Authenticate", keyring.ChallengeOf(err))
+	case guichet.Forbidden:
+		status = http.StatusForbidden
+		h.Set("WWW-Authenticate", keyring.ChallengeOf(err))
+	case guichet.TooMany:
+		status = http.StatusTooManyRequests
+		h.Set("Retry-After", "5")
+	default:
+		h.Set("Retry-After", "5")
+		kind = "application/problem+json"
+		body = problem{"urn:guichet:problem:" + code, http.StatusText(status), status, ErrCutOff.Reason, code}
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		status = http.StatusServiceUnavailable
+	}
+	h.Set("Content-Type", kind)
+	w.WriteHeader(status)
+	_, _ = w.Write(text)
+}
+
+// healthz tells whoever watches whether tokens are verified or everything is refused.
+func (g *Gateway) healthz(w http.ResponseWriter, _ *http.Request) {
+	if g.Left() == 0 {
+		refuse(w, ErrCutOff)
+		return
+	}
+	_, _ = w.Write([]byte("ok\n"))
+}
+
+// textMember reads one text of a JSON object; empty when there is none.
+func textMember(object []byte, name string) string {
+	var members map[string]json.RawMessage
+	var text string
+	if json.Unmarshal(object, &members) != nil || json.Unmarshal(members[name], &text) != nil {
+		return ""
+	}
+	return text
+}
