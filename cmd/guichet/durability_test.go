@@ -33,10 +33,7 @@ const (
 // is killed two hundred times meanwhile: none that was answered is lost, none is
 // applied twice, and every request ends as if they had come one by one.
 func TestStorm(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "guichet")
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	program := built(t)
 	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
 		s := &storm{t: t, program: program, address: freeAddress(t), db: db, folder: t.TempDir()}
 		s.deliveries = s.script()
@@ -54,6 +51,17 @@ func TestStorm(t *testing.T) {
 		s.kill()
 		s.verify()
 	})
+}
+
+// built is the program as people run it, where the one of these tests may carry
+// the race detector, which costs memory and time.
+func built(t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "guichet")
+	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return program
 }
 
 type storm struct {

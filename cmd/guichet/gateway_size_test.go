@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -55,6 +56,7 @@ func TestTenMillionTokens(t *testing.T) {
 		}
 	}))
 	t.Cleanup(upstream.Close)
+	t.Setenv("PATH", filepath.Dir(built(t))+":"+os.Getenv("PATH"))
 	edge := runEdge(t, freeAddress(t), []string{"GUICHET_GATEWAY_TOKEN=ggw_any"}, "--upstream", upstream.URL, "--state", t.TempDir())
 	t.Cleanup(func() { edge.stop(syscall.SIGKILL) })
 	jwt := func(index int64) string {

@@ -35,7 +35,7 @@ func TestScripts(t *testing.T) { scripts(t, "testdata", nil) }
 
 // TestWoobScripts are those that need a Python with woob.
 func TestWoobScripts(t *testing.T) {
-	python := os.Getenv("GUICHET_WOOB_PYTHON")
+	python := os.Getenv("GUICHET_TEST_WOOB")
 	if python == "" {
 		python = filepath.Join("..", "..", ".cache", "woob", "bin", "python")
 	}

@@ -27,7 +27,7 @@ import (
 // where it is missing they are left out by their name.
 func python(t testing.TB) string {
 	t.Helper()
-	p := os.Getenv("GUICHET_WOOB_PYTHON")
+	p := os.Getenv("GUICHET_TEST_WOOB")
 	if p == "" {
 		p = filepath.Join("..", "..", ".cache", "woob", "bin", "python")
 	}
