@@ -119,20 +119,21 @@ func pollWindow(text string) (bank.Window, error) {
 
 // bankJobs are the durable work of the bank window.
 func (p *program) bankJobs() (map[string]job.Handler, []job.Periodic) {
-	return map[string]job.Handler{
-			bank.JobRun: func(ctx context.Context, c job.Claimed) error {
-				var args bank.RunArgs
-				if err := json.Unmarshal(c.Args, &args); err != nil {
-					return job.Permanent(err)
-				}
-				return p.bank.Perform(ctx, args.Attempt)
-			},
-			bank.JobPoll:  func(ctx context.Context, _ job.Claimed) error { _, err := p.bank.Poll(ctx); return err },
-			bank.JobSweep: func(ctx context.Context, _ job.Claimed) error { _, err := p.bank.Sweep(ctx, ""); return err },
-		}, []job.Periodic{
-			{Kind: bank.JobPoll, Slot: job.Every(5 * time.Minute)},
-			{Kind: bank.JobSweep, Slot: job.Every(15 * time.Second)},
-		}
+	handlers := map[string]job.Handler{
+		bank.JobRun: func(ctx context.Context, c job.Claimed) error {
+			var args bank.RunArgs
+			if err := json.Unmarshal(c.Args, &args); err != nil {
+				return job.Permanent(err)
+			}
+			return p.bank.Perform(ctx, args.Attempt)
+		},
+		bank.JobPoll:  func(ctx context.Context, _ job.Claimed) error { _, err := p.bank.Poll(ctx); return err },
+		bank.JobSweep: func(ctx context.Context, _ job.Claimed) error { _, err := p.bank.Sweep(ctx, ""); return err },
+	}
+	return handlers, []job.Periodic{
+		{Kind: bank.JobPoll, Slot: job.Every(5 * time.Minute)},
+		{Kind: bank.JobSweep, Slot: job.Every(15 * time.Second)},
+	}
 }
 
 type simCmd struct {
