@@ -174,14 +174,8 @@ func (s *Store) Restore(ctx context.Context, open func() (io.Reader, error)) (su
 		if err := t.restore(in, tables, &sum); err != nil {
 			return err
 		}
-		head, err := t.q.LockBlocklist(t.ctx)
-		if err != nil {
-			return err
-		}
-		// A restored past may be restored twice, and lived differently each time: the
-		// instant makes the epochs differ, and plus one makes them rise.
-		sum.Epoch = max(head.Epoch+1, t.store.clock.Now().Unix())
-		return t.q.RaiseEpoch(t.ctx, sum.Epoch)
+		sum.Epoch, err = t.raiseEpoch()
+		return err
 	})
 	return sum, err
 }

@@ -54,13 +54,8 @@ func (g Gateways) NoteContact(ctx context.Context, id guichet.ID, c grant.Sighti
 // Gateways then take the whole list again, and go on refusing what they refused.
 func (s *Store) RaiseEpoch(ctx context.Context, by guichet.Actor) (epoch int64, err error) {
 	err = s.update(ctx, func(t *tx) error {
-		t.touch(BlocklistRaised)
-		head, err := t.q.LockBlocklist(t.ctx)
-		if err != nil {
-			return err
-		}
-		epoch = max(head.Epoch+1, s.clock.Now().Unix()) // as a restore does
-		if err := t.q.RaiseEpoch(t.ctx, epoch); err != nil {
+		var err error
+		if epoch, err = t.raiseEpoch(); err != nil {
 			return err
 		}
 		return t.Audit(guichet.AuditEntry{
@@ -68,6 +63,19 @@ func (s *Store) RaiseEpoch(ctx context.Context, by guichet.Actor) (epoch int64, 
 		})
 	})
 	return epoch, err
+}
+
+// raiseEpoch begins another epoch of the blocklist. A restored past may be restored
+// twice, and lived differently each time: the instant makes the epochs differ, and
+// plus one makes them rise.
+func (t *tx) raiseEpoch() (int64, error) {
+	t.touch(BlocklistRaised)
+	head, err := t.q.LockBlocklist(t.ctx)
+	if err != nil {
+		return 0, err
+	}
+	epoch := max(head.Epoch+1, t.store.clock.Now().Unix())
+	return epoch, t.q.RaiseEpoch(t.ctx, epoch)
 }
 
 // gatewayTx implements grant.GatewayTx.
