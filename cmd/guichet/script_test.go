@@ -65,7 +65,7 @@ func scripts(t *testing.T, folder string, env map[string]string) {
 				},
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
 					"serve": serve, "crash": crash, "capture": capture, "mails": mails, "simbank": startBank,
-					"edge": startEdge, "stopedge": stopEdge, "comes": comes,
+					"edge": startEdge, "stopedge": stopEdge, "comes": comes, "shows": shows,
 				},
 			})
 		})
@@ -111,6 +111,25 @@ func setUp(t *testing.T, env *testscript.Env, engine store.Engine) error {
 		}
 	})
 	return nil
+}
+
+// shows asks for a page, as who is signed in by the jar, until it holds the
+// pattern: what a bank is doing meanwhile takes the time it takes.
+func shows(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: shows pattern url")
+	}
+	pattern, err := regexp.Compile(args[0])
+	ts.Check(err)
+	for began := time.Now(); ; <-time.After(20 * time.Millisecond) {
+		ts.Check(ts.Exec("curl", "-s", "-b", "jar", args[1]))
+		if pattern.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		if time.Since(began) > 30*time.Second {
+			ts.Fatalf("no %s at %s", args[0], args[1])
+		}
+	}
 }
 
 // freeAddress asks the system for a port; nobody else is likely to take it
