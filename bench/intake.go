@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 
 	"guichet/keyring"
@@ -18,11 +19,44 @@ func deliveries(from, n int) []call {
 	out := make([]call, n)
 	for i := range out {
 		body := strings.ReplaceAll(example, "51234", fmt.Sprint(100_000+from+i))
-		out[i] = call{method: http.MethodPost, path: "/api/datapass/v2/api_entreprise/webhook", body: body, header: http.Header{
-			"Content-Type": {"application/json"}, "X-Hub-Signature-256": {keyring.SignMAC(secret, []byte(body))},
-		}}
+		out[i] = signed(body)
 	}
 	return out
+}
+
+// steps is what happens to a request from its first draft to its approval.
+var steps = []struct{ event, state string }{
+	{"create", "draft"}, {"update", "draft"}, {"submit", "submitted"}, {"request_changes", "changes_requested"},
+	{"submit", "submitted"}, {"approve", "validated"},
+}
+
+var authorizations = regexp.MustCompile(`(?s)"authorizations": \[.*\n    \]`)
+
+// histories makes the signed deliveries of whole histories of requests, of many at
+// once: of each request in their order, and never two in flight.
+func histories(from, n int) []call {
+	const together = 400
+	out := make([]call, 0, n)
+	for first := from; len(out) < n; first += together {
+		for step, s := range steps {
+			body := strings.Replace(example, `"event": "approve"`, `"event": "`+s.event+`"`, 1)
+			body = strings.Replace(body, `"state": "validated"`, `"state": "`+s.state+`"`, 1)
+			body = strings.Replace(body, `1777880000`, fmt.Sprint(1777880000+step*3600), 1)
+			if s.event != "approve" {
+				body = authorizations.ReplaceAllString(body, `"authorizations": []`)
+			}
+			for i := range together {
+				out = append(out, signed(strings.ReplaceAll(body, "51234", fmt.Sprint(1_000_000+first+i))))
+			}
+		}
+	}
+	return out[:n]
+}
+
+func signed(body string) call {
+	return call{method: http.MethodPost, path: "/api/datapass/v2/api_entreprise/webhook", body: body, header: http.Header{
+		"Content-Type": {"application/json"}, "X-Hub-Signature-256": {keyring.SignMAC(secret, []byte(body))},
+	}}
 }
 
 // intake measures the reception of approvals, every one with all its effects
@@ -42,10 +76,10 @@ func (b bench) intake() error {
 		return err
 	}
 	defer g.stop()
-	var base, group, each, ours, bad rounds
+	var base, group, each, ours, wholeBase, wholeOurs, bad rounds
 	sent := 0
 	for round := -1; round < b.rounds; round++ { // the first one warms up
-		batch := deliveries(sent, b.requests)
+		batch, whole := deliveries(sent, b.requests), histories(sent, b.requests)
 		sent += b.requests
 		forged := deliveries(0, b.requests)
 		for i := range forged {
@@ -61,6 +95,8 @@ func (b bench) intake() error {
 			{&group, servers["commit"], batch, http.StatusOK},
 			{&each, servers["commit-each"], batch[:len(batch)/4], http.StatusOK},
 			{&ours, g, batch, http.StatusOK},
+			{&wholeBase, servers["204"], whole, http.StatusNoContent},
+			{&wholeOurs, g, whole, http.StatusOK},
 			{&bad, g, forged, http.StatusUnauthorized},
 		} {
 			r, err := run.server.load(b.ctx, b.connections, run.calls, run.want)
@@ -77,6 +113,7 @@ func (b bench) intake() error {
 	group.print("verify + one group commit (reference)", base)
 	each.print("verify + one commit each (reference)", base)
 	ours.print("guichet: everything, durable", base)
+	wholeOurs.print("guichet: whole histories, everything, durable", wholeBase)
 	bad.print("guichet: a wrong signature, refused", base)
 	_, ofGroup, _ := ours.to(group)
 	_, ofEach, _ := ours.to(each)

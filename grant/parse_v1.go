@@ -41,7 +41,7 @@ type v1Data struct {
 // team, its history a list of events.
 func (e *Event) readV1(body []byte) error {
 	var env envelope[v1Data]
-	if err := json.Unmarshal(body, &env); err != nil {
+	if err := json.Unmarshal(body, &env, trusted); err != nil {
 		return err
 	}
 	more, problem := openEnvelope(e, env)

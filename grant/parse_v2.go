@@ -63,7 +63,7 @@ type v2Data struct {
 // in its form is data.data, and each approval is in data.authorizations.
 func (e *Event) readV2(body []byte) error {
 	var env envelope[v2Data]
-	if err := json.Unmarshal(body, &env); err != nil {
+	if err := json.Unmarshal(body, &env, trusted); err != nil {
 		return err
 	}
 	more, problem := openEnvelope(e, env)
