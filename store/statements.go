@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
+	"regexp"
+	"strconv"
 	"sync"
 )
 
@@ -30,7 +32,7 @@ func (s *statements) PrepareContext(ctx context.Context, text string) (*sql.Stmt
 	if stmt != nil {
 		return stmt, nil
 	}
-	stmt, err := s.db.PrepareContext(ctx, text)
+	stmt, err := s.db.PrepareContext(ctx, nameless(text))
 	if err != nil {
 		return nil, err
 	}
@@ -42,6 +44,19 @@ func (s *statements) PrepareContext(ctx context.Context, text string) (*sql.Stmt
 	}
 	s.byID[text] = stmt
 	return stmt, nil
+}
+
+var placeholder = regexp.MustCompile(`\$([0-9]+)`)
+
+// nameless writes parameters as ? where they stand once each and in order: SQLite
+// takes $1 for a name, which the driver looks up at each execution.
+func nameless(text string) string {
+	for i, found := range placeholder.FindAllStringSubmatch(text, -1) {
+		if found[1] != strconv.Itoa(i+1) {
+			return text
+		}
+	}
+	return placeholder.ReplaceAllLiteralString(text, "?")
 }
 
 func (s *statements) ExecContext(ctx context.Context, text string, args ...any) (sql.Result, error) {
