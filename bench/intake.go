@@ -26,8 +26,12 @@ func deliveries(from, n int) []call {
 
 // steps is what happens to a request from its first draft to its approval.
 var steps = []struct{ event, state string }{
-	{"create", "draft"}, {"update", "draft"}, {"submit", "submitted"}, {"request_changes", "changes_requested"},
-	{"submit", "submitted"}, {"approve", "validated"},
+	{"create", "draft"},
+	{"update", "draft"},
+	{"submit", "submitted"},
+	{"request_changes", "changes_requested"},
+	{"submit", "submitted"},
+	{"approve", "validated"},
 }
 
 var authorizations = regexp.MustCompile(`(?s)"authorizations": \[.*\n    \]`)
