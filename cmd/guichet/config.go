@@ -38,6 +38,8 @@ type config struct {
 	PollWindow           string
 	LogLevel             string
 	GatewayToken         guichet.Secret
+	SentryDSN            guichet.Secret
+	AlertURLs            []guichet.Secret
 }
 
 // provider is one API as it is configured.
@@ -90,8 +92,8 @@ func loadConfig(path string) (config, error) {
 		Addr: s.text("addr", "127.0.0.1:8080"), AdminAddr: s.text("admin_addr", "127.0.0.1:8081"),
 		Database: s.text("database", "sqlite:var/guichet.db"), KeyFile: s.text("key_file", "var/guichet.key"),
 		Unfinished: s.text("unfinished", "resume"), SMTP: guichet.Secret(s.text("smtp", "")), MailFrom: s.text("mail_from", "Guichet <guichet@localhost>"),
-		GatewayToken: guichet.Secret(s.text("gateway_token", "")),
-		SimBank:      s.text("sim_bank", ""), WoobPython: s.text("woob_python", ""), WoobModules: s.text("woob_modules", ""), PollWindow: s.text("poll_window", "02:00-04:00"), LogLevel: s.text("log", "info"),
+		GatewayToken: guichet.Secret(s.text("gateway_token", "")), SentryDSN: guichet.Secret(s.text("sentry_dsn", "")),
+		SimBank: s.text("sim_bank", ""), WoobPython: s.text("woob_python", ""), WoobModules: s.text("woob_modules", ""), PollWindow: s.text("poll_window", "02:00-04:00"), LogLevel: s.text("log", "info"),
 		Windows: map[string]bool{}, PurgeAfter: s.duration("purge_after", 720*time.Hour), PurgeRefusedAfter: s.duration("purge_refused_after", -1),
 	}
 	c.URL = strings.TrimSuffix(s.text("url", "http://"+c.Addr), "/")
@@ -114,6 +116,9 @@ func loadConfig(path string) (config, error) {
 			continue
 		}
 		c.Operators = append(c.Operators, guichet.Mailbox{Name: a.Name, Address: a.Address, Language: "fr"})
+	}
+	for _, address := range strings.Fields(s.text("alert_urls", "")) {
+		c.AlertURLs = append(c.AlertURLs, guichet.Secret(address))
 	}
 	var err error
 	if c.Providers, err = loadProviders(s.text("providers_file", ""), s.text("datapass_secrets", "")); err != nil {

@@ -2,17 +2,16 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"guichet"
+	"guichet/alarm"
 	"guichet/api"
 	"guichet/bank"
 	workers "guichet/connector/process"
@@ -38,6 +37,7 @@ type program struct {
 	woob   *workers.Connector // nil: not configured
 	people *people.Desk
 	mailer *mail.Sender // nil: mails are written to the log instead
+	alarms []alarm.Channel
 }
 
 // openProgram opens and migrates the database, then builds the parts on it.
@@ -77,6 +77,9 @@ func (p *program) build(ctx context.Context) (err error) {
 	}
 	p.people = &people.Desk{Store: p.store.People(), Clock: p.clock, URL: p.config.URL}
 	if err := p.openBank(ctx); err != nil {
+		return err
+	}
+	if p.alarms, err = alarm.Open(p.config.SentryDSN, p.config.AlertURLs); err != nil {
 		return err
 	}
 	if p.config.SMTP != "" {
@@ -177,7 +180,7 @@ func (p *program) alertsAbout(ctx context.Context, subjects []string) (all []gui
 // runner does the durable work.
 func (p *program) runner() *job.Runner {
 	handlers, periodic := p.bankJobs()
-	handlers["mail"], handlers["alert"] = p.sendMail, p.mailAlert
+	handlers["mail"], handlers["alert"] = p.sendMail, p.tellOperators
 	handlers["forget"] = func(ctx context.Context, _ job.Claimed) error {
 		return errors.Join(p.store.Sessions().Forget(ctx), p.store.Grant().Forget(ctx))
 	}
@@ -209,29 +212,4 @@ func (p *program) sendMail(ctx context.Context, c job.Claimed) error {
 		return job.Permanent(err)
 	}
 	return err
-}
-
-// mailAlert is the job of an alert: it tells the operators.
-func (p *program) mailAlert(ctx context.Context, c job.Claimed) error {
-	var args struct{ Alert guichet.ID }
-	if err := json.Unmarshal(c.Args, &args); err != nil {
-		return job.Permanent(err)
-	}
-	alert, err := p.store.Alerts().Get(ctx, args.Alert)
-	if err != nil {
-		return err
-	}
-	p.log.Warn("alert", "kind", alert.Kind, "subject", alert.Subject, "alert", alert.ID)
-	if len(p.config.Operators) == 0 || p.mailer == nil {
-		return nil
-	}
-	letter, err := json.Marshal(guichet.Letter{Template: "alert", To: p.config.Operators, Data: map[string]string{
-		"kind": alert.Kind, "subject": alert.Subject, "at": alert.OpenedAt.Format(time.RFC3339),
-		"url": p.config.URL + "/alerts?subject=" + url.QueryEscape(alert.Subject),
-	}})
-	if err != nil {
-		return job.Permanent(err)
-	}
-	c.Args = letter
-	return p.sendMail(ctx, c)
 }
