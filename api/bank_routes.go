@@ -32,7 +32,7 @@ func (b *Bank) register(api huma.API) {
 	create.DefaultStatus = http.StatusCreated
 	huma.Register(api, create, b.open)
 	huma.Register(api, op("GET", "/accesses/{id}", "access", "One access"), b.access)
-	huma.Register(api, op("PATCH", "/accesses/{id}", "amend", "Change label, nightly fetch or credentials"), b.amend)
+	huma.Register(api, op("PATCH", "/accesses/{id}", "amend", "Change label, nightly fetch or credentials, disable or enable"), b.amend)
 	remove := op("DELETE", "/accesses/{id}", "delete", "Remove an access and everything below it")
 	remove.DefaultStatus = http.StatusNoContent
 	huma.Register(api, remove, b.delete)
@@ -301,8 +301,10 @@ type amendIn struct {
 	ID   string `path:"id" maxLength:"64"`
 	Body struct {
 		Label       *string `json:"label,omitempty" maxLength:"200"`
-		Disabled    *bool   `json:"disabled,omitempty" doc:"True: never fetch at night."`
-		Credentials secrets `json:"credentials,omitempty"`
+		NightOff    *bool   `json:"night_off,omitempty" doc:"True: never fetch at night."`
+		Disabled    *bool   `json:"disabled,omitempty" doc:"True: wipe the credentials and the session, keep the data, fetch nothing. False needs credentials."`
+		Store       *bool   `json:"store_credentials,omitempty" doc:"False: forget them now, and ask at each fetch. True needs credentials."`
+		Credentials secrets `json:"credentials,omitempty" doc:"New ones, kept at once; those given with a fetch are kept when the bank has accepted them."`
 	}
 }
 
@@ -311,9 +313,12 @@ func (b *Bank) amend(ctx context.Context, in *amendIn) (*body[accessView], error
 	if err != nil {
 		return nil, b.fail(err, bank.Case{})
 	}
-	c, err := b.Desk.Amend(ctx, askerOf(ctx).Actor, id, bank.Amendment{
-		Label: in.Body.Label, Disabled: in.Body.Disabled, Credentials: in.Body.Credentials,
-	})
+	m := bank.Amendment{Label: in.Body.Label, NightOff: in.Body.NightOff, Disabled: in.Body.Disabled, Credentials: in.Body.Credentials}
+	if in.Body.Store != nil {
+		lend := !*in.Body.Store
+		m.Lend = &lend
+	}
+	c, err := b.Desk.Amend(ctx, askerOf(ctx).Actor, id, m)
 	if err != nil {
 		return nil, b.fail(err, c)
 	}
@@ -360,7 +365,7 @@ type fetchIn struct {
 	Key  string `header:"Idempotency-Key" maxLength:"200"`
 	Body *struct {
 		Fields      secrets `json:"fields,omitempty" doc:"The answer to the question of this access."`
-		Credentials secrets `json:"credentials,omitempty" doc:"Those of an access that does not store them, or new ones."`
+		Credentials secrets `json:"credentials,omitempty" doc:"Those of an access that has none, or new ones: kept when the bank has accepted them."`
 	} `required:"false"`
 }
 

@@ -99,8 +99,8 @@ func TestBankOverHTTP(t *testing.T) {
 			t.Errorf("%d of %s", len(seen), want)
 		}
 
-		amended := c.call("PATCH", "/api/accesses/"+access, `{"label":"Ailleurs","disabled":true}`).is(200, "")
-		if amended.text("label") != "Ailleurs" || amended.text("paused") != "disabled" || amended.at("next_poll") != nil {
+		amended := c.call("PATCH", "/api/accesses/"+access, `{"label":"Ailleurs","night_off":true}`).is(200, "")
+		if amended.text("label") != "Ailleurs" || amended.text("paused") != "night_off" || amended.at("next_poll") != nil {
 			t.Errorf("%s", amended.raw)
 		}
 		c.call("DELETE", "/api/accesses/"+access, "").is(204, "")

@@ -15,11 +15,13 @@ type accessView struct {
 	ID           guichet.ID  `json:"id"`
 	Institution  string      `json:"institution"`
 	Label        string      `json:"label"`
-	State        string      `json:"state" enum:"fetching,waiting,unfinished,paused,broken,failing,ready"`
-	Paused       *string     `json:"paused" doc:"Why the nightly fetch leaves it alone: waiting_for_you, needs_fix, disabled, not_stored; null when it does not."`
+	State        string      `json:"state" enum:"fetching,waiting,unfinished,paused,broken,failing,disabled,ready"`
+	Paused       *string     `json:"paused" doc:"Why the nightly fetch leaves it alone: waiting_for_you, needs_fix, disabled, night_off, not_stored; null when it does not."`
 	LastSuccess  *time.Time  `json:"last_success"`
 	NextPoll     *time.Time  `json:"next_poll"`
-	TrustedUntil *time.Time  `json:"trusted_until" doc:"Until when the bank should not ask."`
+	TrustedUntil *time.Time  `json:"trusted_until" doc:"Until when the bank should not ask; null when that is not known."`
+	TrustEndsIn  *int        `json:"trust_ends_in" doc:"Days until then, once they are fourteen or fewer."`
+	StrongAt     *time.Time  `json:"strong_at" doc:"When a question of the bank was last answered to its end."`
 	CreatedAt    time.Time   `json:"created_at"`
 	Attempt      attemptView `json:"attempt"`
 }
@@ -152,13 +154,19 @@ func (b *Bank) viewAccess(c bank.Case) accessView {
 	a := c.Access
 	v := accessView{
 		ID: a.ID, Institution: a.Institution, Label: a.Label, State: string(c.State()), LastSuccess: instant(a.LastSuccess),
-		NextPoll: instant(a.NextPoll), TrustedUntil: instant(a.TrustedUntil), CreatedAt: a.CreatedAt, Attempt: b.viewAttempt(c),
+		NextPoll: instant(a.NextPoll), TrustedUntil: instant(a.TrustedUntil), StrongAt: instant(a.StrongAt), CreatedAt: a.CreatedAt,
+		Attempt: b.viewAttempt(c),
+	}
+	if days, soon := b.Desk.TrustEnds(a); soon {
+		v.TrustEndsIn = &days
 	}
 	pause := string(a.Pause)
 	switch {
 	case pause != "":
 	case a.Disabled:
 		pause = "disabled"
+	case a.NightOff:
+		pause = "night_off"
 	case a.Lent:
 		pause = "not_stored"
 	default:

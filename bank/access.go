@@ -36,19 +36,25 @@ type Access struct {
 	// Attempt is the latest attempt: the only one that can be live.
 	Attempt guichet.ID
 
-	// Nightly fetches. Disabled is the person's own wish.
+	// Disabled is an access that its owner has switched off: its secrets are wiped,
+	// its data stays, and nobody goes to the bank before they give credentials again.
 	Disabled bool
+
+	// Nightly fetches. NightOff is the person's own wish.
+	NightOff bool
 	Pause    Pause
 	NextPoll time.Time // zero: never by itself
 	Failures int       // runs that failed in a row
 
 	LastSuccess  time.Time
+	StrongAt     time.Time // the last time a question of the bank was answered to its end
 	TrustedUntil time.Time // until when the bank should not ask; zero: unknown
+	TrustWarned  int       // of how many days before it the owner was told last; 0: of none
 }
 
 // Pollable tells whether the night may fetch it.
 func (a Access) Pollable(now time.Time) bool {
-	return a.HasAccounts && !a.Disabled && a.Pause == "" && !a.Lent && a.Credentials != nil &&
+	return a.HasAccounts && !a.Disabled && !a.NightOff && a.Pause == "" && !a.Lent && a.Credentials != nil &&
 		!a.NextPoll.IsZero() && !now.Before(a.NextPoll)
 }
 
@@ -63,12 +69,13 @@ const (
 	AccessPaused     AccessState = "paused"     // you: start an attempt, the bank will ask
 	AccessBroken     AccessState = "broken"     // you: correct the form, or act at the bank
 	AccessFailing    AccessState = "failing"    // nobody: it will be tried again
+	AccessDisabled   AccessState = "disabled"   // nobody: its owner switched it off
 	AccessReady      AccessState = "ready"      // nobody
 )
 
 // AccessStates lists them all.
 func AccessStates() []AccessState {
-	return []AccessState{AccessFetching, AccessWaiting, AccessUnfinished, AccessPaused, AccessBroken, AccessFailing, AccessReady}
+	return []AccessState{AccessFetching, AccessWaiting, AccessUnfinished, AccessPaused, AccessBroken, AccessFailing, AccessDisabled, AccessReady}
 }
 
 // A Case is an access with its latest attempt and that attempt's latest
@@ -88,6 +95,8 @@ func (c Case) State() AccessState {
 		return AccessFetching
 	case !c.Access.HasAccounts:
 		return AccessUnfinished
+	case c.Access.Disabled:
+		return AccessDisabled
 	case c.Access.Pause == PausedForAnswer:
 		return AccessPaused
 	case c.Access.Pause == PausedForFix:
@@ -129,10 +138,7 @@ type Window struct {
 // Next is an instant of the next window after now; jitter spreads accesses over
 // it, so that no bank is visited by all at once.
 func (w Window) Next(now time.Time, jitter func(n int64) int64) time.Time {
-	loc := w.Location
-	if loc == nil {
-		loc = time.UTC
-	}
+	loc := w.location()
 	from, length := w.From, w.To-w.From
 	if length <= 0 {
 		from, length = 2*time.Hour, 2*time.Hour
@@ -145,4 +151,11 @@ func (w Window) Next(now time.Time, jitter func(n int64) int64) time.Time {
 			return start.Add(time.Duration(jitter(int64(length/time.Second))) * time.Second).UTC()
 		}
 	}
+}
+
+func (w Window) location() *time.Location {
+	if w.Location == nil {
+		return time.UTC
+	}
+	return w.Location
 }

@@ -276,7 +276,8 @@ func (d *Desk) carryOut(tx Tx, by guichet.Actor, c *Case, effects []Effect) erro
 			}
 		case WipeLent:
 			if c.Access.Lent {
-				c.Access.Credentials, c.Access.Session, c.Access.SessionExpires = nil, nil, time.Time{}
+				c.Access.Credentials = nil
+				c.Access.forget()
 			}
 		case DropIfEmpty:
 			drop = c.Access.ID != "" && !c.Access.HasAccounts
@@ -285,6 +286,9 @@ func (d *Desk) carryOut(tx Tx, by guichet.Actor, c *Case, effects []Effect) erro
 				return err
 			}
 		}
+	}
+	if !c.Attempt.State.Live() {
+		c.Attempt.Credentials = nil
 	}
 	if !c.Attempt.State.Live() && c.Access.ID != "" && !drop {
 		c.Attempt.Form = nil // nobody has to type it again

@@ -136,6 +136,9 @@ type Attempt struct {
 	// Form is the sealed non-secret part of a creation's form, so that a failed
 	// creation gives back what was typed. Wiped with the attempt.
 	Form []byte
+	// Credentials, sealed, are those typed for this attempt. They become those of
+	// the access when the bank has let them in, and are wiped with the attempt.
+	Credentials []byte
 
 	CreatedAt, UpdatedAt, EndedAt time.Time
 

@@ -193,7 +193,7 @@ func (d *Desk) begin(tx Tx, by guichet.Actor, c *Case) error {
 	now := d.Clock.Now()
 	a := &c.Attempt
 	a.ID = cmp.Or(a.ID, d.Clock.NewID())
-	a.Owner, a.AccessID, a.Fingerprint = c.Access.Owner, c.Access.ID, c.Access.Fingerprint
+	a.Owner, a.AccessID, a.Fingerprint = c.Access.Owner, c.Access.ID, cmp.Or(a.Fingerprint, c.Access.Fingerprint)
 	a.Institution, a.Label = c.Access.Institution, c.Access.Label
 	a.State, a.Phase, a.CreatedAt, a.UpdatedAt = AttemptQueued, Starting, now, now
 	c.Challenge = Challenge{}
@@ -224,7 +224,8 @@ type Refresh struct {
 	Access  guichet.ID
 	Account guichet.ID // for RefreshBalance
 	Purpose Purpose
-	// Credentials, when given, replace those of the access.
+	// Credentials, when given, serve this attempt, and replace those of the access
+	// when the bank has let them in.
 	Credentials map[string]guichet.Secret
 	// Fields, when given, answer the question that stands instead.
 	Fields map[string]guichet.Secret
@@ -246,7 +247,7 @@ func (d *Desk) Fetch(ctx context.Context, by guichet.Actor, f Refresh) (c Case, 
 	if err := owned(by, c, ErrNoAccess); err != nil {
 		return Case{}, false, err
 	}
-	amend, err := d.newCredentials(ctx, c.Access, f.Credentials)
+	typed, err := d.proposed(ctx, c.Access, f.Credentials)
 	if err != nil {
 		return Case{}, false, err
 	}
@@ -256,13 +257,15 @@ func (d *Desk) Fetch(ctx context.Context, by guichet.Actor, f Refresh) (c Case, 
 			return err
 		}
 		if c.Attempt.State.Live() {
-			return d.takeOver(tx, by, &c, f)
+			return d.takeOver(tx, by, &c, f, typed)
 		}
-		amend(&c.Access)
-		if c.Access.Credentials == nil {
+		if c.Access.Credentials == nil && typed == nil {
 			return ErrCredentialsNeeded
 		}
-		c.Attempt = Attempt{Purpose: f.Purpose, AccountID: f.Account, Trigger: ByPerson}
+		c.Attempt = Attempt{ID: d.Clock.NewID(), Purpose: f.Purpose, AccountID: f.Account, Trigger: ByPerson}
+		if err := d.lend(&c.Attempt, typed); err != nil {
+			return err
+		}
 		started = true
 		return d.begin(tx, by, &c)
 	})
@@ -271,10 +274,16 @@ func (d *Desk) Fetch(ctx context.Context, by guichet.Actor, f Refresh) (c Case, 
 
 // takeOver gives a queued poll to the person who is now there; any other live
 // attempt stays what it is.
-func (d *Desk) takeOver(tx Tx, by guichet.Actor, c *Case, f Refresh) error {
+func (d *Desk) takeOver(tx Tx, by guichet.Actor, c *Case, f Refresh, typed *proposal) error {
 	taken, _, err := c.Attempt.Apply(AttemptIsTakenOver, d.Clock.Now())
 	if err != nil {
 		return nil // not a queued poll
+	}
+	if typed != nil && typed.fingerprint != taken.Fingerprint {
+		return ErrAttemptBusy // of another login
+	}
+	if err := d.lend(&taken, typed); err != nil {
+		return err
 	}
 	taken.Purpose, taken.AccountID = f.Purpose, f.Account
 	c.Attempt = taken
@@ -284,84 +293,10 @@ func (d *Desk) takeOver(tx Tx, by guichet.Actor, c *Case, f Refresh) error {
 	return d.audit(tx, by, "attempt.taken_over", c.Access.ID, map[string]string{"attempt": taken.ID.String()})
 }
 
-// newCredentials checks and seals what replaces the credentials of an access.
-// Without fields, nothing is replaced.
-func (d *Desk) newCredentials(ctx context.Context, a Access, fields map[string]guichet.Secret) (func(*Access), error) {
-	if len(fields) == 0 {
-		return func(*Access) {}, nil
-	}
-	inst, err := d.institution(ctx, a.Institution)
-	if err != nil {
-		return nil, err
-	}
-	if err := CheckFields(inst.Fields, fields); err != nil {
-		return nil, err
-	}
-	fingerprint, err := d.Sealer.Fingerprint(loginParts(inst, fields)...)
-	if err != nil {
-		return nil, err
-	}
-	sealed, err := d.Sealer.Seal("accesses", a.ID.String(), "credentials", marshalSecrets(fields))
-	if err != nil {
-		return nil, err
-	}
-	return func(a *Access) {
-		a.Credentials = sealed
-		if a.Fingerprint != fingerprint { // another login: the session is not its
-			a.Fingerprint, a.Session, a.SessionExpires, a.TrustedUntil = fingerprint, nil, time.Time{}, time.Time{}
-		}
-		if a.Pause == PausedForFix {
-			a.Pause = PausedForAnswer // corrected, and still to be tried by a person
-		}
-	}, nil
-}
-
-// An Amendment changes what a person may change of an access; nil fields do not.
-type Amendment struct {
-	Label       *string
-	Disabled    *bool // never fetch at night
-	Credentials map[string]guichet.Secret
-}
-
-// Amend changes an access. It speaks to no bank.
-func (d *Desk) Amend(ctx context.Context, by guichet.Actor, access guichet.ID, m Amendment) (c Case, err error) {
-	if c, err = d.Store.Case(ctx, Ref{Access: access}); err != nil {
-		return Case{}, err
-	}
-	if err := owned(by, c, ErrNoAccess); err != nil {
-		return Case{}, err
-	}
-	amend, err := d.newCredentials(ctx, c.Access, m.Credentials)
-	if err != nil {
-		return Case{}, err
-	}
-	err = d.Store.Update(ctx, func(tx Tx) error {
-		if c, err = tx.Find(Ref{Access: access}); err != nil {
-			return err
-		}
-		if c.Attempt.State.Live() && m.Credentials != nil {
-			return ErrAttemptBusy
-		}
-		amend(&c.Access)
-		if m.Label != nil {
-			c.Access.Label = cmp.Or(printable(*m.Label, 100), c.Access.Label)
-		}
-		if m.Disabled != nil {
-			c.Access.Disabled = *m.Disabled
-		}
-		d.schedule(&c.Access, RetryNightly, time.Time{})
-		if err := tx.SaveAccess(&c.Access); err != nil {
-			return err
-		}
-		return d.audit(tx, by, "access.amended", access, map[string]string{})
-	})
-	return c, err
-}
-
 // schedule says when the night comes back to an access.
 func (d *Desk) schedule(a *Access, r RetryRule, notBefore time.Time) {
 	a.NextPoll = time.Time{}
-	if !a.HasAccounts || a.Disabled || a.Pause != "" || a.Lent {
+	if !a.HasAccounts || a.Disabled || a.NightOff || a.Pause != "" || a.Lent {
 		return
 	}
 	now := d.Clock.Now()

@@ -15,20 +15,21 @@ var errFenced = errors.New("bank: the attempt ended, or belongs to another worke
 
 // A landing is the end of one run, ready to be committed.
 type landing struct {
-	flight     *flight
-	outcome    Outcome
-	answered   guichet.ID    // the question this run answered; empty for none
-	question   guichet.ID    // the id that the next question will have
-	session    []byte        // sealed for the access; nil: none came
-	asked      []byte        // the same, sealed for the next question
-	forgets    time.Time     // when the bank forgets the session
-	trusts     time.Duration // for how long the institution does not ask again
-	complete   bool          // the lists hold all there is
-	since      ledger.Date
-	accounts   []ledger.Account
-	entries    [][]ledger.Transaction
-	incomplete map[string]bool // accounts the run warned about
-	warnings   []Warning
+	flight      *flight
+	outcome     Outcome
+	answered    guichet.ID    // the question this run answered; empty for none
+	question    guichet.ID    // the id that the next question will have
+	credentials []byte        // typed for this attempt, sealed for the access; nil: none, or not to be kept
+	session     []byte        // sealed for the access; nil: none came
+	asked       []byte        // the same, sealed for the next question
+	forgets     time.Time     // when the bank forgets the session
+	trusts      time.Duration // for how long the institution does not ask again
+	complete    bool          // the lists hold all there is
+	since       ledger.Date
+	accounts    []ledger.Account
+	entries     [][]ledger.Transaction
+	incomplete  map[string]bool // accounts the run warned about
+	warnings    []Warning
 }
 
 // land commits the end of a run: the attempt, the question, the access with its
@@ -79,6 +80,15 @@ func (d *Desk) approach(ctx context.Context, f *flight, c Case, r Result) (landi
 			return l, err
 		}
 	}
+	if len(c.Attempt.Credentials) > 0 && !c.Access.Lent && r.Outcome.Kind.Class() == Done {
+		plain, err := d.openCredentials(c)
+		if err != nil {
+			return l, err
+		}
+		if l.credentials, err = d.Sealer.Seal("accesses", c.Access.ID.String(), "credentials", plain); err != nil {
+			return l, err
+		}
+	}
 	s := f.stage
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,7 +97,7 @@ func (d *Desk) approach(ctx context.Context, f *flight, c Case, r Result) (landi
 		l.incomplete[w.Account] = true
 	}
 	l.complete = r.Outcome.Kind == OK && c.Attempt.Purpose != RefreshBalance
-	if !c.Access.LastSuccess.IsZero() {
+	if c.sameLogin() && !c.Access.LastSuccess.IsZero() {
 		l.since = ledger.DateOf(c.Access.LastSuccess.AddDate(0, 0, -31))
 	}
 	return l, nil
@@ -130,7 +140,14 @@ func (d *Desk) settle(tx Tx, c *Case, l landing) error {
 			return err
 		}
 	}
+	running := c.Access.Pause == ""
 	d.settleAccess(c, s, l, now)
+	if running && c.Access.Pause == PausedForAnswer && c.Attempt.Trigger == ByPoll {
+		// Nobody is there to see it on a page.
+		if err := d.tell(tx, c.Access, "access_waiting", map[string]string{"at": now.Format(time.RFC3339)}); err != nil {
+			return err
+		}
+	}
 	if err := d.alarm(tx, c, s, now); err != nil {
 		return err
 	}
@@ -184,8 +201,13 @@ func (d *Desk) ask(tx Tx, c *Case, q Question, previous Challenge, l landing) er
 
 // settleAccess is what an outcome does to the access: session, pause, schedule.
 func (d *Desk) settleAccess(c *Case, s Settlement, l landing, now time.Time) {
-	access := &c.Access
-	if s.Session == SessionReplaced && l.session != nil {
+	access, done := &c.Access, s.Outcome.Kind.Class() == Done
+	if done {
+		access.accept(c.Attempt, l)
+	}
+	// Until the bank has let a new login in, or someone back, what is kept is the
+	// old one's, or nothing.
+	if s.Session == SessionReplaced && l.session != nil && c.sameLogin() && !access.Disabled {
 		access.Session, access.SessionExpires = l.session, l.forgets
 	}
 	if s.Pause != "" {
@@ -194,22 +216,41 @@ func (d *Desk) settleAccess(c *Case, s Settlement, l landing, now time.Time) {
 	if s.Resume {
 		access.Pause = ""
 	}
+	if wantsPerson(s.Outcome) {
+		access.TrustedUntil, access.TrustWarned = time.Time{}, 0 // it said so
+	}
 	if c.Attempt.State.Live() {
 		d.schedule(access, RetryNightly, time.Time{})
 		return
 	}
-	if s.Outcome.Kind.Class() == Done {
+	if done {
 		access.LastSuccess, access.Failures = now, 0
-		switch {
-		case c.Attempt.Challenge != "" && l.trusts > 0:
-			access.TrustedUntil = now.Add(l.trusts)
-		case l.forgets.After(now.Add(24 * time.Hour)):
-			access.TrustedUntil = l.forgets
+		if c.Attempt.Challenge != "" && c.Challenge.Question.strong() {
+			access.StrongAt = now
+		}
+		access.TrustedUntil = access.trust(l.trusts, now)
+		if !access.trustEnds(now, d.Night.location()) {
+			access.TrustWarned = 0
 		}
 	} else {
 		access.Failures++
 	}
 	d.schedule(access, s.Retry, s.Outcome.RetryAfter)
+}
+
+// accept makes the credentials of a run that the bank let in those of the access.
+func (a *Access) accept(attempt Attempt, l landing) {
+	if len(attempt.Credentials) == 0 {
+		return
+	}
+	if a.Fingerprint != attempt.Fingerprint {
+		a.Fingerprint = attempt.Fingerprint
+		a.forget()
+	}
+	a.Disabled = false
+	if l.credentials != nil {
+		a.Credentials = l.credentials
+	}
 }
 
 // alarm calls an operator when a connector needs one, once a day and access.

@@ -99,7 +99,7 @@ func TestNeverPolled(t *testing.T) {
 		h := newHouse(t, db)
 		disabled := h.settled("simple")
 		yes := true
-		if _, err := h.Amend(t.Context(), h.person, disabled.Access.ID, bank.Amendment{Disabled: &yes}); err != nil {
+		if _, err := h.Amend(t.Context(), h.person, disabled.Access.ID, bank.Amendment{NightOff: &yes}); err != nil {
 			t.Fatal(err)
 		}
 		c, _, err := h.Open(t.Context(), h.person, bank.Opening{Institution: "fake", Fields: form("otp-lent"), Lend: true})

@@ -237,7 +237,7 @@ const maxSessionBytes = 1 << 20
 // prepare opens what the run needs. It is in memory from here on, and only here.
 func (d *Desk) prepare(c Case, answer *Answer) (Run, error) {
 	id := c.Access.ID.String()
-	sealed, err := d.Sealer.Open("accesses", id, "credentials", c.Access.Credentials)
+	plain, err := d.openCredentials(c)
 	if err != nil {
 		return Run{}, err
 	}
@@ -245,10 +245,10 @@ func (d *Desk) prepare(c Case, answer *Answer) (Run, error) {
 		Institution: c.Access.Institution, Op: FetchAll, Present: c.Attempt.Trigger == ByPerson, Answer: answer,
 		Now: d.Clock.Now(), Locale: c.Access.Locale,
 	}
-	if run.Credentials, err = unmarshalSecrets(sealed); err != nil {
+	if run.Credentials, err = unmarshalSecrets(plain); err != nil {
 		return Run{}, err
 	}
-	if !c.Access.LastSuccess.IsZero() {
+	if c.sameLogin() && !c.Access.LastSuccess.IsZero() {
 		// A month again: banks date things back, and pending ones are entered late.
 		run.Since = ledger.DateOf(c.Access.LastSuccess.AddDate(0, 0, -31))
 	}
@@ -256,12 +256,23 @@ func (d *Desk) prepare(c Case, answer *Answer) (Run, error) {
 	switch {
 	case answer != nil && len(c.Challenge.Session) > 0:
 		session, err = d.Sealer.Open("challenges", c.Challenge.ID.String(), "session", c.Challenge.Session)
-	case answer == nil && len(c.Access.Session) > 0:
+	case answer == nil && len(c.Access.Session) > 0 && c.sameLogin():
 		session, err = d.Sealer.Open("accesses", id, "session", c.Access.Session)
 	}
 	run.State = guichet.Secret(session)
 	return run, err
 }
+
+// openCredentials are those typed for the attempt, else those of the access.
+func (d *Desk) openCredentials(c Case) ([]byte, error) {
+	if len(c.Attempt.Credentials) > 0 {
+		return d.Sealer.Open("attempts", c.Attempt.ID.String(), "credentials", c.Attempt.Credentials)
+	}
+	return d.Sealer.Open("accesses", c.Access.ID.String(), "credentials", c.Access.Credentials)
+}
+
+// sameLogin tells whether the attempt is of the login that the access has.
+func (c Case) sameLogin() bool { return c.Attempt.Fingerprint == c.Access.Fingerprint }
 
 // Stop ends every run of this process and waits for them: each lands with the
 // outcome of a shutdown, or with its data if it was there.

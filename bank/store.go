@@ -99,6 +99,10 @@ type Reader interface {
 	// Pollable lists accesses that the night may fetch at now and that have no
 	// live attempt.
 	Pollable(ctx context.Context, now time.Time, limit int) ([]guichet.ID, error)
+	// TrustEnding lists, in the order of their ids and after one, the accesses that
+	// are fetched by themselves and that their bank stops to trust between the
+	// instants.
+	TrustEnding(ctx context.Context, from, to time.Time, after guichet.ID, limit int) ([]guichet.ID, error)
 	// Moved lists a person's attempts that changed after the instant, oldest
 	// change first.
 	Moved(ctx context.Context, owner guichet.ID, after time.Time) ([]Attempt, error)

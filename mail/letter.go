@@ -63,6 +63,10 @@ var templates = []Template{
 		Optional: []string{"at"},
 	},
 	{
+		Name:     "access_trust", // to the owner of a bank access: the bank will soon ask again
+		Required: []string{"institution", "label", "days", "expires_at", "url"},
+	},
+	{
 		Name:     "password_changed", // to a person: their password is another one now
 		Required: []string{"email", "at", "url"},
 	},

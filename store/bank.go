@@ -129,8 +129,9 @@ func (t *bankTx) SaveAccess(a *bank.Access) error {
 	} else {
 		n, err = t.q.UpdateAccess(t.ctx, query.UpdateAccessParams{
 			Label: row.Label, Locale: row.Locale, Credentials: row.Credentials, Session: row.Session, SessionExpires: row.SessionExpires,
-			Lent: row.Lent, Fingerprint: row.Fingerprint, HasAccounts: row.HasAccounts, AttemptID: row.AttemptID, Disabled: row.Disabled,
+			Lent: row.Lent, Fingerprint: row.Fingerprint, HasAccounts: row.HasAccounts, AttemptID: row.AttemptID, NightOff: row.NightOff,
 			Pause: row.Pause, NextPoll: row.NextPoll, Failures: row.Failures, LastSuccess: row.LastSuccess, TrustedUntil: row.TrustedUntil,
+			Disabled: row.Disabled, StrongAt: row.StrongAt, TrustWarned: row.TrustWarned,
 			ID: row.ID, Version: row.Version,
 		})
 	}
@@ -151,7 +152,7 @@ func (t *bankTx) SaveAttempt(a *bank.Attempt) error {
 	n, err := t.q.UpdateAttempt(t.ctx, query.UpdateAttemptParams{
 		AccountID: row.AccountID, Purpose: row.Purpose, TriggerKind: row.TriggerKind, State: row.State, Form: row.Form,
 		ChallengeID: row.ChallengeID, UpdatedAt: row.UpdatedAt, EndedAt: row.EndedAt, Worker: row.Worker, Epoch: row.Epoch,
-		LeaseUntil: row.LeaseUntil, Outcome: row.Outcome, Detail: row.Detail, ID: row.ID, Version: row.Version,
+		LeaseUntil: row.LeaseUntil, Outcome: row.Outcome, Detail: row.Detail, Credentials: row.Credentials, ID: row.ID, Version: row.Version,
 	})
 	return saved(n, err, &a.Version, bank.ErrChanged)
 }

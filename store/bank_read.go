@@ -94,6 +94,14 @@ func (b Bank) Pollable(ctx context.Context, now time.Time, most int) ([]guichet.
 	return ids(rows, err)
 }
 
+// TrustEnding implements bank.Reader.
+func (b Bank) TrustEnding(ctx context.Context, from, to time.Time, after guichet.ID, most int) ([]guichet.ID, error) {
+	rows, err := b.s.reader.TrustEnding(ctx, query.TrustEndingParams{
+		FromInstant: micros(from), ToInstant: micros(to), After: string(after), MaxRows: limit(most),
+	})
+	return ids(rows, err)
+}
+
 // Moved implements bank.Reader.
 func (b Bank) Moved(ctx context.Context, owner guichet.ID, after time.Time) ([]bank.Attempt, error) {
 	rows, err := b.s.reader.MovedAttempts(ctx, query.MovedAttemptsParams{Owner: string(owner), UpdatedAt: micros(after)})

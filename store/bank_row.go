@@ -32,8 +32,9 @@ func accessRow(a bank.Access) query.Access {
 		ID: string(a.ID), Owner: string(a.Owner), Institution: a.Institution, Connector: a.Connector, Label: a.Label, Locale: a.Locale,
 		Credentials: blob(a.Credentials), Session: blob(a.Session), SessionExpires: micros(a.SessionExpires), Lent: a.Lent,
 		Fingerprint: a.Fingerprint, CreatedAt: micros(a.CreatedAt), HasAccounts: a.HasAccounts, AttemptID: string(a.Attempt),
-		Disabled: a.Disabled, Pause: string(a.Pause), NextPoll: micros(a.NextPoll), Failures: int64(a.Failures),
+		NightOff: a.NightOff, Pause: string(a.Pause), NextPoll: micros(a.NextPoll), Failures: int64(a.Failures),
 		LastSuccess: micros(a.LastSuccess), TrustedUntil: micros(a.TrustedUntil), Version: a.Version,
+		Disabled: a.Disabled, StrongAt: micros(a.StrongAt), TrustWarned: int64(a.TrustWarned),
 	}
 }
 
@@ -42,8 +43,9 @@ func accessOf(r query.Access) bank.Access {
 		ID: guichet.ID(r.ID), Version: r.Version, Owner: guichet.ID(r.Owner), Institution: r.Institution, Connector: r.Connector,
 		Label: r.Label, Locale: r.Locale, Credentials: unblob(r.Credentials), Session: unblob(r.Session),
 		SessionExpires: instant(r.SessionExpires), Lent: r.Lent, Fingerprint: r.Fingerprint, CreatedAt: instant(r.CreatedAt),
-		HasAccounts: r.HasAccounts, Attempt: guichet.ID(r.AttemptID), Disabled: r.Disabled, Pause: bank.Pause(r.Pause),
+		HasAccounts: r.HasAccounts, Attempt: guichet.ID(r.AttemptID), NightOff: r.NightOff, Pause: bank.Pause(r.Pause),
 		NextPoll: instant(r.NextPoll), Failures: int(r.Failures), LastSuccess: instant(r.LastSuccess), TrustedUntil: instant(r.TrustedUntil),
+		Disabled: r.Disabled, StrongAt: instant(r.StrongAt), TrustWarned: int(r.TrustWarned),
 	}
 }
 
@@ -65,7 +67,7 @@ func attemptRow(a bank.Attempt) query.Attempt {
 		EndedAt: micros(a.EndedAt), Worker: a.Worker, Epoch: a.Epoch, LeaseUntil: micros(a.LeaseUntil), Phase: string(a.Phase),
 		Done: int64(a.Done), Total: int64(a.Total), Outcome: string(a.Outcome),
 		Detail:  asJSON(attemptDetail{a.Reason, a.Text, a.BadFields, a.RetryAfter, a.Warnings, a.Counts}),
-		Version: a.Version,
+		Version: a.Version, Credentials: blob(a.Credentials),
 	}
 }
 
@@ -74,7 +76,7 @@ func attemptOf(r query.Attempt) (bank.Attempt, error) {
 	return bank.Attempt{
 		ID: guichet.ID(r.ID), Version: r.Version, Owner: guichet.ID(r.Owner), AccessID: guichet.ID(r.AccessID),
 		AccountID: guichet.ID(r.AccountID), Purpose: bank.Purpose(r.Purpose), Trigger: bank.Trigger(r.TriggerKind),
-		State: bank.AttemptState(r.State), Fingerprint: r.Fingerprint, Institution: r.Institution, Label: r.Label, Form: unblob(r.Form),
+		State: bank.AttemptState(r.State), Fingerprint: r.Fingerprint, Institution: r.Institution, Label: r.Label, Form: unblob(r.Form), Credentials: unblob(r.Credentials),
 		Challenge: guichet.ID(r.ChallengeID), CreatedAt: instant(r.CreatedAt), UpdatedAt: instant(r.UpdatedAt), EndedAt: instant(r.EndedAt),
 		Worker: r.Worker, Epoch: r.Epoch, LeaseUntil: instant(r.LeaseUntil), Phase: bank.Phase(r.Phase), Done: int(r.Done),
 		Total: int(r.Total), Outcome: bank.OutcomeKind(r.Outcome), Reason: d.Reason, Text: d.Text, BadFields: d.BadFields,

@@ -33,7 +33,10 @@ var bankInvariants = []invariant{
 	{"what was lent is given back", `SELECT accesses.id FROM accesses
 		LEFT JOIN attempts ON attempts.id = accesses.attempt_id AND attempts.state IN ('queued', 'running', 'waiting')
 		WHERE accesses.lent AND attempts.id IS NULL AND (LENGTH(accesses.credentials) > 0 OR LENGTH(accesses.session) > 0)`},
-	{"a paused access is not to be fetched", `SELECT id FROM accesses WHERE next_poll <> 0 AND (pause <> '' OR disabled OR lent OR NOT has_accounts)`},
+	{"a paused access is not to be fetched", `SELECT id FROM accesses
+		WHERE next_poll <> 0 AND (pause <> '' OR disabled OR night_off OR lent OR NOT has_accounts)`},
+	{"a disabled access has no sealed credentials", `SELECT id FROM accesses WHERE disabled AND (LENGTH(credentials) > 0 OR LENGTH(session) > 0)`},
+	{"an attempt that ended keeps no credentials", `SELECT id FROM attempts WHERE ended_at <> 0 AND LENGTH(credentials) > 0`},
 	{"the end of every attempt is in the audit", `SELECT id FROM attempts WHERE ended_at <> 0 AND NOT EXISTS (SELECT 1 FROM audit_entries
 		WHERE audit_entries.subject = 'access/' || attempts.access_id AND audit_entries.deed = 'attempt.' || attempts.state
 		AND audit_entries.detail LIKE '%' || attempts.id || '%')`},

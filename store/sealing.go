@@ -137,6 +137,8 @@ func (t *tx) reseal(v SealedValue, former []byte) (err error) {
 		_, err = t.q.ResealAccessSession(t.ctx, query.ResealAccessSessionParams{Session: v.Value, ID: v.Row, Former: former})
 	case "attempts.form":
 		_, err = t.q.ResealForm(t.ctx, query.ResealFormParams{Form: v.Value, ID: v.Row, Former: former})
+	case "attempts.credentials":
+		_, err = t.q.ResealAttemptCredentials(t.ctx, query.ResealAttemptCredentialsParams{Credentials: v.Value, ID: v.Row, Former: former})
 	case "challenges.session":
 		_, err = t.q.ResealChallengeSession(t.ctx, query.ResealChallengeSessionParams{Session: v.Value, ID: v.Row, Former: former})
 	case "signing_keys.sealed":

@@ -123,9 +123,16 @@ func (v visit) accessPage() (page view.AccessDetail, err error) {
 	if inst, err := s.institution(ctx, c.Access.Institution); err == nil {
 		page.Credentials = form(inst, nil)
 	}
-	if c.Access.HasAccounts && !c.Access.Lent {
-		page.NightOff = c.Access.Disabled
-		night := view.Action{Label: v.words("access.night_pause"), URL: accessURL(id), Post: true, Hidden: []view.Hidden{{Name: "disabled", Value: "yes"}}}
+	page.Disabled = c.Access.Disabled && !c.Attempt.State.Live()
+	if c.Access.HasAccounts && !c.Access.Disabled {
+		page.Disable = &view.Action{
+			Label: v.words("access.disable"), URL: accessURL(id), Post: true, Tone: view.Danger, Hidden: []view.Hidden{{Name: "disabled", Value: "yes"}},
+			Confirm: &view.Confirm{ID: "disable-" + id.String(), Title: v.words("access.disable_confirm", "Access", c.Access.Label), Says: v.words("access.disable_says")},
+		}
+	}
+	if c.Access.HasAccounts && !c.Access.Lent && !c.Access.Disabled {
+		page.NightOff = c.Access.NightOff
+		night := view.Action{Label: v.words("access.night_pause"), URL: accessURL(id), Post: true, Hidden: []view.Hidden{{Name: "night_off", Value: "yes"}}}
 		if page.NightOff {
 			night.Label, night.Hidden[0].Value = v.words("access.night_resume"), "no"
 		}
@@ -169,8 +176,9 @@ func (v visit) accountsOf(access guichet.ID) ([]ledger.Account, error) {
 	return mine, nil
 }
 
-// amend changes what a form gives: the label, the nightly fetch, or the
-// credentials as a whole.
+// amend changes what a form gives: the label, the nightly fetch, whether the
+// access is to be used at all; or tries credentials, which replace those that are
+// kept when the bank has let them in.
 func (s *Server) amend(v visit) error {
 	id, err := v.id(bank.ErrNoAccess)
 	if err != nil {
@@ -181,12 +189,19 @@ func (s *Server) amend(v visit) error {
 		label := post.Get("label")
 		m.Label = &label
 	}
-	if post.Has("disabled") {
-		disabled := post.Get("disabled") == "yes"
-		m.Disabled = &disabled
-	}
 	if typed := v.typed(); len(typed) > 0 {
-		m.Credentials = typed
+		if !post.Has("back") {
+			post.Set("back", accessURL(id))
+		}
+		return v.fetch(bank.Refresh{Access: id, Purpose: bank.RefreshAccounts, Credentials: typed})
+	}
+	if post.Has("night_off") {
+		off := post.Get("night_off") == "yes"
+		m.NightOff = &off
+	}
+	if post.Get("disabled") == "yes" {
+		yes := true
+		m.Disabled = &yes
 	}
 	if _, err := s.Bank.Amend(v.r.Context(), v.by(), id, m); err != nil {
 		return v.accessRefused(err)

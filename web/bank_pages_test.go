@@ -137,9 +137,9 @@ func TestAccessPage(t *testing.T) {
 		path := "/accesses/" + v.cases()[0].Access.ID.String()
 		v.get(path).is(200, path, "Identifiants", "Relève de nuit", "Supprimer l’accès", "comptes et toutes leurs opérations seront effacés", "Compte courant")
 		v.post(path, "label", "Compte joint").is(200, path, "Enregistré.", "Compte joint")
-		v.post(path, "disabled", "yes").says("relève coupée", "Reprendre la relève de nuit")
+		v.post(path, "night_off", "yes").says("relève coupée", "Reprendre la relève de nuit")
 		v.get("/accesses").says("relève coupée", "Compte joint")
-		v.post(path, "disabled", "no").says("Couper la relève de nuit")
+		v.post(path, "night_off", "no").says("Couper la relève de nuit")
 		wrong := v.post(path, "fields.login", "", "fields.password", bankPassword)
 		if wrong.status != 422 {
 			t.Errorf("status %d", wrong.status)

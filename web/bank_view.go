@@ -41,9 +41,11 @@ func standing(c bank.Case) (state view.State, outcome string) {
 		return view.AccessFailed, outcome
 	case bank.AccessFailing:
 		return view.AccessRetrying, outcome
+	case bank.AccessDisabled:
+		return view.AccessDisabled, ""
 	}
 	switch {
-	case c.Access.Disabled:
+	case c.Access.NightOff:
 		return view.AccessOff, ""
 	case outcome != "": // it went well, but for something
 		return view.AccessPartial, outcome
@@ -115,6 +117,11 @@ func (v visit) line(c bank.Case, names map[string]string, first bool) view.Acces
 	case bank.AccessReady:
 		l.NextPoll, l.TrustedUntil = a.NextPoll, a.TrustedUntil
 		l.Main = v.refreshAction(a, view.Quiet)
+		if _, soon := v.s.Bank.TrustEnds(a); soon {
+			l.TrustEnds = true
+		}
+	case bank.AccessDisabled:
+		l.Main = &view.Action{Label: v.words("access.enable"), URL: accessURL(a.ID), Tone: view.Quiet}
 	}
 	return l
 }

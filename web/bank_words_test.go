@@ -29,7 +29,7 @@ func TestEveryStandingHasWords(t *testing.T) {
 		for _, kind := range append(bank.OutcomeKinds(), "") {
 			for _, method := range bank.Methods() {
 				for _, pause := range []bank.Pause{"", bank.PausedForAnswer, bank.PausedForFix} {
-					for _, flags := range []bank.Access{{}, {HasAccounts: true}, {HasAccounts: true, Disabled: true}, {HasAccounts: true, Failures: 1}} {
+					for _, flags := range []bank.Access{{}, {HasAccounts: true}, {HasAccounts: true, Disabled: true}, {HasAccounts: true, NightOff: true}, {HasAccounts: true, Failures: 1}} {
 						flags.Pause = pause
 						c := bank.Case{Access: flags, Attempt: bank.Attempt{State: state, Outcome: kind}, Challenge: bank.Challenge{Question: bank.Question{Method: method}}}
 						seen[c.State()] = true
@@ -75,7 +75,7 @@ func TestEveryStandingHasWords(t *testing.T) {
 func TestEveryRefusalHasWords(t *testing.T) {
 	refusals := []*guichet.Error{
 		bank.ErrNoAccess, bank.ErrNoAttempt, bank.ErrNoQuestion, bank.ErrNoAccount, bank.ErrLoginBusy, bank.ErrChanged, bank.ErrNoneWaiting,
-		bank.ErrNoInstitution, bank.ErrCredentialsNeeded, bank.ErrHasAccounts, bank.ErrAttemptBusy, bank.ErrAttemptOver,
+		bank.ErrNoInstitution, bank.ErrCredentialsNeeded, bank.ErrNotKept, bank.ErrHasAccounts, bank.ErrAttemptBusy, bank.ErrAttemptOver,
 		bank.ErrQuestionExpired, bank.ErrQuestionOver, bank.ErrQuestionBusy, bank.ErrNoResend, errCursor,
 	}
 	keys := []string{"error.field_required", "error.field_invalid", "error.field_unknown"}

@@ -127,12 +127,14 @@ func (p *program) bankJobs() (map[string]job.Handler, []job.Periodic) {
 			}
 			return p.bank.Perform(ctx, args.Attempt)
 		},
+		bank.JobTell: p.tellOwner, jobTrust: func(ctx context.Context, _ job.Claimed) error { _, err := p.bank.WarnTrust(ctx); return err },
 		bank.JobPoll:  func(ctx context.Context, _ job.Claimed) error { _, err := p.bank.Poll(ctx); return err },
 		bank.JobSweep: func(ctx context.Context, _ job.Claimed) error { _, err := p.bank.Sweep(ctx, ""); return err },
 	}
 	return handlers, []job.Periodic{
 		{Kind: bank.JobPoll, Slot: job.Every(5 * time.Minute)},
 		{Kind: bank.JobSweep, Slot: job.Every(15 * time.Second)},
+		{Kind: jobTrust, Slot: job.Every(time.Hour)},
 	}
 }
 

@@ -15,14 +15,15 @@ SELECT * FROM attempts WHERE fingerprint = $1 AND state IN ('queued', 'running',
 
 -- name: InsertAccess :execrows
 INSERT INTO accesses (id, owner, institution, connector, label, locale, credentials, session, session_expires, lent, fingerprint,
-  created_at, has_accounts, attempt_id, disabled, pause, next_poll, failures, last_success, trusted_until, version)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21);
+  created_at, has_accounts, attempt_id, night_off, pause, next_poll, failures, last_success, trusted_until, version,
+  disabled, strong_at, trust_warned)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24);
 
 -- name: UpdateAccess :execrows
 UPDATE accesses SET label = $1, locale = $2, credentials = $3, session = $4, session_expires = $5, lent = $6, fingerprint = $7,
-  has_accounts = $8, attempt_id = $9, disabled = $10, pause = $11, next_poll = $12, failures = $13, last_success = $14,
-  trusted_until = $15, version = version + 1
-WHERE id = $16 AND version = $17;
+  has_accounts = $8, attempt_id = $9, night_off = $10, pause = $11, next_poll = $12, failures = $13, last_success = $14,
+  trusted_until = $15, disabled = $16, strong_at = $17, trust_warned = $18, version = version + 1
+WHERE id = $19 AND version = $20;
 
 -- name: DeleteAccess :execrows
 DELETE FROM accesses WHERE id = $1;
@@ -38,14 +39,15 @@ SELECT * FROM attempts WHERE access_id = $1 ORDER BY created_at DESC, id DESC LI
 
 -- name: InsertAttempt :execrows
 INSERT INTO attempts (id, owner, access_id, account_id, purpose, trigger_kind, state, fingerprint, institution, label, form,
-  challenge_id, created_at, updated_at, ended_at, worker, epoch, lease_until, phase, done, total, outcome, detail, version)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)
+  challenge_id, created_at, updated_at, ended_at, worker, epoch, lease_until, phase, done, total, outcome, detail, version,
+  credentials)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)
 ON CONFLICT DO NOTHING;
 
 -- name: UpdateAttempt :execrows
 UPDATE attempts SET account_id = $1, purpose = $2, trigger_kind = $3, state = $4, form = $5, challenge_id = $6, updated_at = $7,
-  ended_at = $8, worker = $9, epoch = $10, lease_until = $11, outcome = $12, detail = $13, version = version + 1
-WHERE id = $14 AND version = $15;
+  ended_at = $8, worker = $9, epoch = $10, lease_until = $11, outcome = $12, detail = $13, credentials = $14, version = version + 1
+WHERE id = $15 AND version = $16;
 
 -- name: BeatAttempt :execrows
 UPDATE attempts SET lease_until = $1, phase = $2, done = $3, total = $4
@@ -123,9 +125,14 @@ ORDER BY accesses.id LIMIT sqlc.arg(max_rows);
 -- name: PollableAccesses :many
 SELECT accesses.id FROM accesses LEFT JOIN attempts ON attempts.id = accesses.attempt_id
 WHERE accesses.next_poll <> 0 AND accesses.next_poll <= CAST(sqlc.arg(now) AS BIGINT)
-  AND accesses.has_accounts AND NOT accesses.disabled AND NOT accesses.lent AND accesses.pause = ''
+  AND accesses.has_accounts AND NOT accesses.disabled AND NOT accesses.night_off AND NOT accesses.lent AND accesses.pause = ''
   AND (attempts.id IS NULL OR attempts.ended_at <> 0)
 ORDER BY accesses.next_poll, accesses.id LIMIT sqlc.arg(max_rows);
+
+-- name: TrustEnding :many
+SELECT id FROM accesses
+WHERE trusted_until > sqlc.arg(from_instant) AND trusted_until <= sqlc.arg(to_instant) AND pause = '' AND NOT disabled AND NOT lent AND id > sqlc.arg(after)
+ORDER BY id LIMIT sqlc.arg(max_rows);
 
 -- name: MovedAttempts :many
 SELECT * FROM attempts WHERE owner = $1 AND updated_at > $2 ORDER BY updated_at, id LIMIT 500;

@@ -10,7 +10,7 @@ import (
 )
 
 const accessByID = `-- name: AccessByID :one
-SELECT id, owner, institution, connector, label, locale, credentials, session, session_expires, lent, fingerprint, created_at, has_accounts, attempt_id, disabled, pause, next_poll, failures, last_success, trusted_until, version FROM accesses WHERE id = $1
+SELECT id, owner, institution, connector, label, locale, credentials, session, session_expires, lent, fingerprint, created_at, has_accounts, attempt_id, night_off, pause, next_poll, failures, last_success, trusted_until, version, disabled, strong_at, trust_warned FROM accesses WHERE id = $1
 `
 
 func (q *Queries) AccessByID(ctx context.Context, id string) (Access, error) {
@@ -31,19 +31,22 @@ func (q *Queries) AccessByID(ctx context.Context, id string) (Access, error) {
 		&i.CreatedAt,
 		&i.HasAccounts,
 		&i.AttemptID,
-		&i.Disabled,
+		&i.NightOff,
 		&i.Pause,
 		&i.NextPoll,
 		&i.Failures,
 		&i.LastSuccess,
 		&i.TrustedUntil,
 		&i.Version,
+		&i.Disabled,
+		&i.StrongAt,
+		&i.TrustWarned,
 	)
 	return i, err
 }
 
 const accessesOf = `-- name: AccessesOf :many
-SELECT id, owner, institution, connector, label, locale, credentials, session, session_expires, lent, fingerprint, created_at, has_accounts, attempt_id, disabled, pause, next_poll, failures, last_success, trusted_until, version FROM accesses WHERE owner = $1 ORDER BY id
+SELECT id, owner, institution, connector, label, locale, credentials, session, session_expires, lent, fingerprint, created_at, has_accounts, attempt_id, night_off, pause, next_poll, failures, last_success, trusted_until, version, disabled, strong_at, trust_warned FROM accesses WHERE owner = $1 ORDER BY id
 `
 
 func (q *Queries) AccessesOf(ctx context.Context, owner string) ([]Access, error) {
@@ -70,13 +73,16 @@ func (q *Queries) AccessesOf(ctx context.Context, owner string) ([]Access, error
 			&i.CreatedAt,
 			&i.HasAccounts,
 			&i.AttemptID,
-			&i.Disabled,
+			&i.NightOff,
 			&i.Pause,
 			&i.NextPoll,
 			&i.Failures,
 			&i.LastSuccess,
 			&i.TrustedUntil,
 			&i.Version,
+			&i.Disabled,
+			&i.StrongAt,
+			&i.TrustWarned,
 		); err != nil {
 			return nil, err
 		}
@@ -181,7 +187,7 @@ func (q *Queries) AccountsOfAccess(ctx context.Context, accessID string) ([]Acco
 }
 
 const attemptByID = `-- name: AttemptByID :one
-SELECT id, owner, access_id, account_id, purpose, trigger_kind, state, fingerprint, institution, label, form, challenge_id, created_at, updated_at, ended_at, worker, epoch, lease_until, phase, done, total, outcome, detail, version FROM attempts WHERE id = $1
+SELECT id, owner, access_id, account_id, purpose, trigger_kind, state, fingerprint, institution, label, form, challenge_id, created_at, updated_at, ended_at, worker, epoch, lease_until, phase, done, total, outcome, detail, version, credentials FROM attempts WHERE id = $1
 `
 
 func (q *Queries) AttemptByID(ctx context.Context, id string) (Attempt, error) {
@@ -212,12 +218,13 @@ func (q *Queries) AttemptByID(ctx context.Context, id string) (Attempt, error) {
 		&i.Outcome,
 		&i.Detail,
 		&i.Version,
+		&i.Credentials,
 	)
 	return i, err
 }
 
 const attemptsOfAccesses = `-- name: AttemptsOfAccesses :many
-SELECT attempts.id, attempts.owner, attempts.access_id, attempts.account_id, attempts.purpose, attempts.trigger_kind, attempts.state, attempts.fingerprint, attempts.institution, attempts.label, attempts.form, attempts.challenge_id, attempts.created_at, attempts.updated_at, attempts.ended_at, attempts.worker, attempts.epoch, attempts.lease_until, attempts.phase, attempts.done, attempts.total, attempts.outcome, attempts.detail, attempts.version FROM accesses JOIN attempts ON attempts.id = accesses.attempt_id WHERE accesses.owner = $1
+SELECT attempts.id, attempts.owner, attempts.access_id, attempts.account_id, attempts.purpose, attempts.trigger_kind, attempts.state, attempts.fingerprint, attempts.institution, attempts.label, attempts.form, attempts.challenge_id, attempts.created_at, attempts.updated_at, attempts.ended_at, attempts.worker, attempts.epoch, attempts.lease_until, attempts.phase, attempts.done, attempts.total, attempts.outcome, attempts.detail, attempts.version, attempts.credentials FROM accesses JOIN attempts ON attempts.id = accesses.attempt_id WHERE accesses.owner = $1
 `
 
 func (q *Queries) AttemptsOfAccesses(ctx context.Context, owner string) ([]Attempt, error) {
@@ -254,6 +261,7 @@ func (q *Queries) AttemptsOfAccesses(ctx context.Context, owner string) ([]Attem
 			&i.Outcome,
 			&i.Detail,
 			&i.Version,
+			&i.Credentials,
 		); err != nil {
 			return nil, err
 		}
@@ -403,8 +411,9 @@ func (q *Queries) DeleteAttemptsOf(ctx context.Context, accessID string) error {
 
 const insertAccess = `-- name: InsertAccess :execrows
 INSERT INTO accesses (id, owner, institution, connector, label, locale, credentials, session, session_expires, lent, fingerprint,
-  created_at, has_accounts, attempt_id, disabled, pause, next_poll, failures, last_success, trusted_until, version)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+  created_at, has_accounts, attempt_id, night_off, pause, next_poll, failures, last_success, trusted_until, version,
+  disabled, strong_at, trust_warned)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)
 `
 
 type InsertAccessParams struct {
@@ -422,13 +431,16 @@ type InsertAccessParams struct {
 	CreatedAt      int64
 	HasAccounts    bool
 	AttemptID      string
-	Disabled       bool
+	NightOff       bool
 	Pause          string
 	NextPoll       int64
 	Failures       int64
 	LastSuccess    int64
 	TrustedUntil   int64
 	Version        int64
+	Disabled       bool
+	StrongAt       int64
+	TrustWarned    int64
 }
 
 func (q *Queries) InsertAccess(ctx context.Context, arg InsertAccessParams) (int64, error) {
@@ -447,13 +459,16 @@ func (q *Queries) InsertAccess(ctx context.Context, arg InsertAccessParams) (int
 		arg.CreatedAt,
 		arg.HasAccounts,
 		arg.AttemptID,
-		arg.Disabled,
+		arg.NightOff,
 		arg.Pause,
 		arg.NextPoll,
 		arg.Failures,
 		arg.LastSuccess,
 		arg.TrustedUntil,
 		arg.Version,
+		arg.Disabled,
+		arg.StrongAt,
+		arg.TrustWarned,
 	)
 	if err != nil {
 		return 0, err
@@ -503,8 +518,9 @@ func (q *Queries) InsertAccount(ctx context.Context, arg InsertAccountParams) er
 
 const insertAttempt = `-- name: InsertAttempt :execrows
 INSERT INTO attempts (id, owner, access_id, account_id, purpose, trigger_kind, state, fingerprint, institution, label, form,
-  challenge_id, created_at, updated_at, ended_at, worker, epoch, lease_until, phase, done, total, outcome, detail, version)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)
+  challenge_id, created_at, updated_at, ended_at, worker, epoch, lease_until, phase, done, total, outcome, detail, version,
+  credentials)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)
 ON CONFLICT DO NOTHING
 `
 
@@ -533,6 +549,7 @@ type InsertAttemptParams struct {
 	Outcome     string
 	Detail      string
 	Version     int64
+	Credentials []byte
 }
 
 func (q *Queries) InsertAttempt(ctx context.Context, arg InsertAttemptParams) (int64, error) {
@@ -561,6 +578,7 @@ func (q *Queries) InsertAttempt(ctx context.Context, arg InsertAttemptParams) (i
 		arg.Outcome,
 		arg.Detail,
 		arg.Version,
+		arg.Credentials,
 	)
 	if err != nil {
 		return 0, err
@@ -721,7 +739,7 @@ func (q *Queries) KnownTransactions(ctx context.Context, arg KnownTransactionsPa
 }
 
 const lastAttemptOf = `-- name: LastAttemptOf :one
-SELECT id, owner, access_id, account_id, purpose, trigger_kind, state, fingerprint, institution, label, form, challenge_id, created_at, updated_at, ended_at, worker, epoch, lease_until, phase, done, total, outcome, detail, version FROM attempts WHERE access_id = $1 ORDER BY created_at DESC, id DESC LIMIT 1
+SELECT id, owner, access_id, account_id, purpose, trigger_kind, state, fingerprint, institution, label, form, challenge_id, created_at, updated_at, ended_at, worker, epoch, lease_until, phase, done, total, outcome, detail, version, credentials FROM attempts WHERE access_id = $1 ORDER BY created_at DESC, id DESC LIMIT 1
 `
 
 func (q *Queries) LastAttemptOf(ctx context.Context, accessID string) (Attempt, error) {
@@ -752,12 +770,13 @@ func (q *Queries) LastAttemptOf(ctx context.Context, accessID string) (Attempt, 
 		&i.Outcome,
 		&i.Detail,
 		&i.Version,
+		&i.Credentials,
 	)
 	return i, err
 }
 
 const liveAttemptOn = `-- name: LiveAttemptOn :one
-SELECT id, owner, access_id, account_id, purpose, trigger_kind, state, fingerprint, institution, label, form, challenge_id, created_at, updated_at, ended_at, worker, epoch, lease_until, phase, done, total, outcome, detail, version FROM attempts WHERE fingerprint = $1 AND state IN ('queued', 'running', 'waiting')
+SELECT id, owner, access_id, account_id, purpose, trigger_kind, state, fingerprint, institution, label, form, challenge_id, created_at, updated_at, ended_at, worker, epoch, lease_until, phase, done, total, outcome, detail, version, credentials FROM attempts WHERE fingerprint = $1 AND state IN ('queued', 'running', 'waiting')
 `
 
 func (q *Queries) LiveAttemptOn(ctx context.Context, fingerprint string) (Attempt, error) {
@@ -788,12 +807,13 @@ func (q *Queries) LiveAttemptOn(ctx context.Context, fingerprint string) (Attemp
 		&i.Outcome,
 		&i.Detail,
 		&i.Version,
+		&i.Credentials,
 	)
 	return i, err
 }
 
 const lockAccess = `-- name: LockAccess :one
-UPDATE accesses SET version = version WHERE id = $1 RETURNING id, owner, institution, connector, label, locale, credentials, session, session_expires, lent, fingerprint, created_at, has_accounts, attempt_id, disabled, pause, next_poll, failures, last_success, trusted_until, version
+UPDATE accesses SET version = version WHERE id = $1 RETURNING id, owner, institution, connector, label, locale, credentials, session, session_expires, lent, fingerprint, created_at, has_accounts, attempt_id, night_off, pause, next_poll, failures, last_success, trusted_until, version, disabled, strong_at, trust_warned
 `
 
 func (q *Queries) LockAccess(ctx context.Context, id string) (Access, error) {
@@ -814,19 +834,22 @@ func (q *Queries) LockAccess(ctx context.Context, id string) (Access, error) {
 		&i.CreatedAt,
 		&i.HasAccounts,
 		&i.AttemptID,
-		&i.Disabled,
+		&i.NightOff,
 		&i.Pause,
 		&i.NextPoll,
 		&i.Failures,
 		&i.LastSuccess,
 		&i.TrustedUntil,
 		&i.Version,
+		&i.Disabled,
+		&i.StrongAt,
+		&i.TrustWarned,
 	)
 	return i, err
 }
 
 const movedAttempts = `-- name: MovedAttempts :many
-SELECT id, owner, access_id, account_id, purpose, trigger_kind, state, fingerprint, institution, label, form, challenge_id, created_at, updated_at, ended_at, worker, epoch, lease_until, phase, done, total, outcome, detail, version FROM attempts WHERE owner = $1 AND updated_at > $2 ORDER BY updated_at, id LIMIT 500
+SELECT id, owner, access_id, account_id, purpose, trigger_kind, state, fingerprint, institution, label, form, challenge_id, created_at, updated_at, ended_at, worker, epoch, lease_until, phase, done, total, outcome, detail, version, credentials FROM attempts WHERE owner = $1 AND updated_at > $2 ORDER BY updated_at, id LIMIT 500
 `
 
 type MovedAttemptsParams struct {
@@ -868,6 +891,7 @@ func (q *Queries) MovedAttempts(ctx context.Context, arg MovedAttemptsParams) ([
 			&i.Outcome,
 			&i.Detail,
 			&i.Version,
+			&i.Credentials,
 		); err != nil {
 			return nil, err
 		}
@@ -885,7 +909,7 @@ func (q *Queries) MovedAttempts(ctx context.Context, arg MovedAttemptsParams) ([
 const pollableAccesses = `-- name: PollableAccesses :many
 SELECT accesses.id FROM accesses LEFT JOIN attempts ON attempts.id = accesses.attempt_id
 WHERE accesses.next_poll <> 0 AND accesses.next_poll <= CAST($1 AS BIGINT)
-  AND accesses.has_accounts AND NOT accesses.disabled AND NOT accesses.lent AND accesses.pause = ''
+  AND accesses.has_accounts AND NOT accesses.disabled AND NOT accesses.night_off AND NOT accesses.lent AND accesses.pause = ''
   AND (attempts.id IS NULL OR attempts.ended_at <> 0)
 ORDER BY accesses.next_poll, accesses.id LIMIT $2
 `
@@ -1038,11 +1062,52 @@ func (q *Queries) TransactionPage(ctx context.Context, arg TransactionPageParams
 	return items, nil
 }
 
+const trustEnding = `-- name: TrustEnding :many
+SELECT id FROM accesses
+WHERE trusted_until > $1 AND trusted_until <= $2 AND pause = '' AND NOT disabled AND NOT lent AND id > $3
+ORDER BY id LIMIT $4
+`
+
+type TrustEndingParams struct {
+	FromInstant int64
+	ToInstant   int64
+	After       string
+	MaxRows     int32
+}
+
+func (q *Queries) TrustEnding(ctx context.Context, arg TrustEndingParams) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, trustEnding,
+		arg.FromInstant,
+		arg.ToInstant,
+		arg.After,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const updateAccess = `-- name: UpdateAccess :execrows
 UPDATE accesses SET label = $1, locale = $2, credentials = $3, session = $4, session_expires = $5, lent = $6, fingerprint = $7,
-  has_accounts = $8, attempt_id = $9, disabled = $10, pause = $11, next_poll = $12, failures = $13, last_success = $14,
-  trusted_until = $15, version = version + 1
-WHERE id = $16 AND version = $17
+  has_accounts = $8, attempt_id = $9, night_off = $10, pause = $11, next_poll = $12, failures = $13, last_success = $14,
+  trusted_until = $15, disabled = $16, strong_at = $17, trust_warned = $18, version = version + 1
+WHERE id = $19 AND version = $20
 `
 
 type UpdateAccessParams struct {
@@ -1055,12 +1120,15 @@ type UpdateAccessParams struct {
 	Fingerprint    string
 	HasAccounts    bool
 	AttemptID      string
-	Disabled       bool
+	NightOff       bool
 	Pause          string
 	NextPoll       int64
 	Failures       int64
 	LastSuccess    int64
 	TrustedUntil   int64
+	Disabled       bool
+	StrongAt       int64
+	TrustWarned    int64
 	ID             string
 	Version        int64
 }
@@ -1076,12 +1144,15 @@ func (q *Queries) UpdateAccess(ctx context.Context, arg UpdateAccessParams) (int
 		arg.Fingerprint,
 		arg.HasAccounts,
 		arg.AttemptID,
-		arg.Disabled,
+		arg.NightOff,
 		arg.Pause,
 		arg.NextPoll,
 		arg.Failures,
 		arg.LastSuccess,
 		arg.TrustedUntil,
+		arg.Disabled,
+		arg.StrongAt,
+		arg.TrustWarned,
 		arg.ID,
 		arg.Version,
 	)
@@ -1132,8 +1203,8 @@ func (q *Queries) UpdateAccount(ctx context.Context, arg UpdateAccountParams) er
 
 const updateAttempt = `-- name: UpdateAttempt :execrows
 UPDATE attempts SET account_id = $1, purpose = $2, trigger_kind = $3, state = $4, form = $5, challenge_id = $6, updated_at = $7,
-  ended_at = $8, worker = $9, epoch = $10, lease_until = $11, outcome = $12, detail = $13, version = version + 1
-WHERE id = $14 AND version = $15
+  ended_at = $8, worker = $9, epoch = $10, lease_until = $11, outcome = $12, detail = $13, credentials = $14, version = version + 1
+WHERE id = $15 AND version = $16
 `
 
 type UpdateAttemptParams struct {
@@ -1150,6 +1221,7 @@ type UpdateAttemptParams struct {
 	LeaseUntil  int64
 	Outcome     string
 	Detail      string
+	Credentials []byte
 	ID          string
 	Version     int64
 }
@@ -1169,6 +1241,7 @@ func (q *Queries) UpdateAttempt(ctx context.Context, arg UpdateAttemptParams) (i
 		arg.LeaseUntil,
 		arg.Outcome,
 		arg.Detail,
+		arg.Credentials,
 		arg.ID,
 		arg.Version,
 	)

@@ -19,13 +19,16 @@ type Access struct {
 	CreatedAt      int64
 	HasAccounts    bool
 	AttemptID      string
-	Disabled       bool
+	NightOff       bool
 	Pause          string
 	NextPoll       int64
 	Failures       int64
 	LastSuccess    int64
 	TrustedUntil   int64
 	Version        int64
+	Disabled       bool
+	StrongAt       int64
+	TrustWarned    int64
 }
 
 type Account struct {
@@ -92,6 +95,7 @@ type Attempt struct {
 	Outcome     string
 	Detail      string
 	Version     int64
+	Credentials []byte
 }
 
 type AuditEntry struct {

@@ -21,6 +21,9 @@ UNION ALL
 SELECT 'attempts', attempts.id, 'form', form
 FROM attempts WHERE length(form) > 0 AND substr(form, 1, 5) NOT IN (SELECT k.prefix FROM sealing_keys k WHERE k.prefix = sqlc.arg(prefix))
 UNION ALL
+SELECT 'attempts', attempts.id, 'credentials', attempts.credentials
+FROM attempts WHERE length(attempts.credentials) > 0 AND substr(attempts.credentials, 1, 5) NOT IN (SELECT k.prefix FROM sealing_keys k WHERE k.prefix = sqlc.arg(prefix))
+UNION ALL
 SELECT 'challenges', challenges.id, 'session', challenges.session
 FROM challenges WHERE length(challenges.session) > 0 AND substr(challenges.session, 1, 5) NOT IN (SELECT k.prefix FROM sealing_keys k WHERE k.prefix = sqlc.arg(prefix))
 UNION ALL
@@ -39,6 +42,9 @@ UPDATE accesses SET session = $1 WHERE id = $2 AND session = sqlc.arg(former);
 
 -- name: ResealForm :execrows
 UPDATE attempts SET form = $1 WHERE id = $2 AND form = sqlc.arg(former);
+
+-- name: ResealAttemptCredentials :execrows
+UPDATE attempts SET credentials = $1 WHERE id = $2 AND credentials = sqlc.arg(former);
 
 -- name: ResealChallengeSession :execrows
 UPDATE challenges SET session = $1 WHERE id = $2 AND session = sqlc.arg(former);

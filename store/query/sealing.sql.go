@@ -54,6 +54,24 @@ func (q *Queries) ResealAccessSession(ctx context.Context, arg ResealAccessSessi
 	return result.RowsAffected()
 }
 
+const resealAttemptCredentials = `-- name: ResealAttemptCredentials :execrows
+UPDATE attempts SET credentials = $1 WHERE id = $2 AND credentials = $3
+`
+
+type ResealAttemptCredentialsParams struct {
+	Credentials []byte
+	ID          string
+	Former      []byte
+}
+
+func (q *Queries) ResealAttemptCredentials(ctx context.Context, arg ResealAttemptCredentialsParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, resealAttemptCredentials, arg.Credentials, arg.ID, arg.Former)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const resealChallengeSession = `-- name: ResealChallengeSession :execrows
 UPDATE challenges SET session = $1 WHERE id = $2 AND session = $3
 `
@@ -144,6 +162,9 @@ FROM accesses WHERE length(accesses.session) > 0 AND substr(accesses.session, 1,
 UNION ALL
 SELECT 'attempts', attempts.id, 'form', form
 FROM attempts WHERE length(form) > 0 AND substr(form, 1, 5) NOT IN (SELECT k.prefix FROM sealing_keys k WHERE k.prefix = $2)
+UNION ALL
+SELECT 'attempts', attempts.id, 'credentials', attempts.credentials
+FROM attempts WHERE length(attempts.credentials) > 0 AND substr(attempts.credentials, 1, 5) NOT IN (SELECT k.prefix FROM sealing_keys k WHERE k.prefix = $2)
 UNION ALL
 SELECT 'challenges', challenges.id, 'session', challenges.session
 FROM challenges WHERE length(challenges.session) > 0 AND substr(challenges.session, 1, 5) NOT IN (SELECT k.prefix FROM sealing_keys k WHERE k.prefix = $2)

@@ -22,6 +22,7 @@ type AccessLine struct {
 	// TrustedUntil is when the bank is expected to ask again; told while nothing
 	// more urgent is.
 	TrustedUntil time.Time
+	TrustEnds    bool      // in fourteen days or fewer
 	Deadline     time.Time // of the open question
 	Progress     *Progress
 	StatusURL    string  // gives the line again; asked while it progresses
@@ -177,6 +178,8 @@ type AccessDetail struct {
 	RefreshURL  string
 	Night       *Action // switches the nightly refresh
 	NightOff    bool
+	Disable     *Action // wipes the secrets and keeps the data
+	Disabled    bool
 	Delete      Action
 }
 

@@ -36,6 +36,7 @@ var (
 	AccessRetrying   = State{Warning, "access.state.retrying"}
 	AccessFailed     = State{Stopped, "access.state.failed"}
 	AccessOff        = State{Neutral, "access.state.off"}
+	AccessDisabled   = State{Neutral, "access.state.disabled"}
 	AccessNotOpened  = State{Stopped, "access.state.not_opened"} // it is gone; only its form is left
 )
 
@@ -78,7 +79,7 @@ var (
 func States() []State {
 	return []State{
 		AccessFresh, AccessRunning, AccessAsksCode, AccessAsksApp, AccessAsksSite, AccessAsks, AccessUnfinished,
-		AccessPaused, AccessPartial, AccessRetrying, AccessFailed, AccessOff, AccessNotOpened,
+		AccessPaused, AccessPartial, AccessRetrying, AccessFailed, AccessOff, AccessDisabled, AccessNotOpened,
 		RequestDraft, RequestSubmitted, RequestChanges, RequestRefused, RequestValidated, RequestReopened,
 		RequestRevoked, RequestArchived, RequestPurged,
 		TokenActive, TokenExpiring, TokenBlockPlanned, TokenBlocked, TokenExpired,
