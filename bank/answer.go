@@ -92,6 +92,9 @@ func (d *Desk) takeAnswer(tx Tx, by guichet.Actor, c *Case, r Reply) (takeoff bo
 		if err := CheckFields(moved.Question.Fields, r.Fields); err != nil {
 			return false, err
 		}
+		if err := d.checkReturn(c.Challenge, r.Fields); err != nil {
+			return false, err
+		}
 	}
 	if r.Key != "" {
 		moved.Keys = append(slices.Clone(moved.Keys), r.Key)

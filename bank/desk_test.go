@@ -151,7 +151,7 @@ func (h *house) noSecrets() {
 		}
 		for table, columns := range map[string]string{
 			"accesses":      "label || fingerprint || CAST(credentials AS TEXT) || CAST(session AS TEXT)",
-			"attempts":      "label || detail || CAST(form AS TEXT) || fingerprint",
+			"attempts":      "label || detail || CAST(form AS TEXT) || CAST(credentials AS TEXT) || fingerprint",
 			"challenges":    "question || answer_keys || last_text || CAST(session AS TEXT)",
 			"audit_entries": "deed || detail || actor_name",
 			"jobs":          "args || job_key || last_error",

@@ -3,6 +3,7 @@ package bank_test
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -114,7 +115,10 @@ func (b *fakeBank) Run(ctx context.Context, run bank.Run, sink bank.Sink) bank.R
 	story := run.Credentials["login"].Reveal()
 	ask := func(m bank.Method, resendable bool) bank.Result {
 		q := &bank.Question{Method: m, Prompt: "Code reçu par SMS", MediumType: "sms", Medium: "06 •• •• •• 12", TriesLeft: -1, Resendable: resendable}
-		if m == bank.Decoupled {
+		if m == bank.Redirect {
+			q.RedirectURL = "https://bank.test/authorize?request=r" + strings.TrimPrefix(story, "redirect")
+			q.Fields = []bank.Field{{ID: "code", Label: "Adresse", Required: true}}
+		} else if m == bank.Decoupled {
 			q.Prompt, q.MediumType, q.Medium = "Validez dans votre application", "app", "Téléphone de Camille"
 		} else {
 			q.Fields = []bank.Field{{ID: "code", Label: "Code", Pattern: `\d{6}`, Required: true}}
@@ -141,6 +145,8 @@ func (b *fakeBank) Run(ctx context.Context, run bank.Run, sink bank.Sink) bank.R
 		return b.list(run, sink)
 	case "app", "app-otp":
 		return ask(bank.Decoupled, false)
+	case "redirect", "redirect&state=theirs":
+		return ask(bank.Redirect, false)
 	case "wrongpass":
 		r := end(bank.BadCredentials, "", "Mot de passe incorrect")
 		r.Outcome.BadFields = []string{"password"}
@@ -209,6 +215,9 @@ func (b *fakeBank) answered(ctx context.Context, run bank.Run, sink bank.Sink, s
 		}
 	}
 	typed := a.Fields["code"].Reveal()
+	if u, err := url.Parse(typed); err == nil && u.Host != "" {
+		typed = u.Query().Get("code")
+	}
 	b.set(func() { b.tried = append(b.tried, typed) })
 	if strings.HasPrefix(story, "otp-hang") && !b.wait(ctx) {
 		return end(bank.Cancelled, "", "")

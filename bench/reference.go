@@ -81,12 +81,19 @@ func verified(keep func([]byte) error) http.Handler {
 }
 
 func openReference(folder string) (*sql.DB, error) {
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(folder, "reference.db")+"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_txlock=immediate")
+	db, err := openReferenceFile(filepath.Join(folder, "reference.db"))
 	if err != nil {
 		return nil, err
 	}
-	db.SetMaxOpenConns(1)
 	_, err = db.Exec("CREATE TABLE IF NOT EXISTS kept (id INTEGER PRIMARY KEY, body BLOB NOT NULL)")
+	return db, err
+}
+
+func openReferenceFile(path string) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_txlock=immediate")
+	if err == nil {
+		db.SetMaxOpenConns(1)
+	}
 	return db, err
 }
 

@@ -145,7 +145,16 @@ func TestAccessPage(t *testing.T) {
 			t.Errorf("status %d", wrong.status)
 		}
 		wrong.says("La banque en a besoin")
-		v.post(path, "fields.login", "simple2", "fields.password", bankPassword).is(200, path, "Enregistré.")
+		v.post(path, "fields.login", "simple2", "fields.password", bankPassword).is(200, path)
+		v.moved(v.cases()[0].Attempt.ID)
+		v.post(path, "disabled", "yes").is(200, path, "désactivé", "Réactiver cet accès", "ses identifiants sont effacés", "dernière relève")
+		if n := db.Value("SELECT CAST(SUM(LENGTH(credentials) + LENGTH(session)) AS TEXT) FROM accesses"); n != "0" {
+			t.Errorf("%s bytes of secrets are still there", n)
+		}
+		v.get("/accesses").says("désactivé", "Réactiver")
+		v.get(path).submit("/refresh", "fields.login", "simple2", "fields.password", bankPassword)
+		v.moved(v.cases()[0].Attempt.ID)
+		v.get(path).says("à jour", "Désactiver l’accès").saysNot("Réactiver")
 		v.get(path).submit("/delete").is(200, "/accesses", "Accès supprimé", "Ouvrir un premier accès")
 		h.nothingLeft()
 		if p := v.get(path); p.status != 404 {

@@ -226,10 +226,15 @@ func (s *Server) resend(v visit) error {
 // reply gives what a form says to the desk, and shows where the question then
 // stands: here, with what is wrong, or gone on.
 func (v visit) reply(r bank.Reply) error {
-	ctx := v.r.Context()
 	r.Version, _ = strconv.ParseInt(v.r.PostFormValue("version"), 10, 64) // without it: as it stands
 	r.Key = v.r.PostFormValue("key")
-	c, err := v.s.Bank.Answer(ctx, v.by(), r)
+	c, err := v.s.Bank.Answer(v.r.Context(), v.by(), r)
+	return v.replied(c, err)
+}
+
+// replied shows what came of an answer.
+func (v visit) replied(c bank.Case, err error) error {
+	ctx := v.r.Context()
 	var refused *guichet.Error
 	switch {
 	case err == nil:
@@ -261,30 +266,8 @@ func (v visit) reply(r bank.Reply) error {
 // comeBack is where a bank sends people back to after they agreed, or refused, on
 // its own site. What it says is the answer to the question that sent them.
 func (s *Server) comeBack(v visit) error {
-	query := v.r.URL.Query()
-	var c bank.Case
-	if id, err := guichet.ParseID(query.Get("state")); err == nil {
-		if c, err = v.challenge(id); err != nil && !errors.Is(err, bank.ErrNoQuestion) {
-			return err
-		}
-	}
-	if c.Challenge.ID == "" {
-		// The bank has a state of its own: it must be about the one that waits.
-		cases, _, err := v.cases()
-		if err != nil {
-			return err
-		}
-		for _, one := range cases {
-			if q := one.Question(); q != nil && q.Question.Method == bank.Redirect {
-				c = one
-			}
-		}
-	}
-	if c.Challenge.Question.Method != bank.Redirect || len(c.Challenge.Question.Fields) == 0 {
-		return bank.ErrNoQuestion
-	}
-	fields := map[string]guichet.Secret{c.Challenge.Question.Fields[0].ID: guichet.Secret(s.URL + v.r.URL.RequestURI())}
-	return v.reply(bank.Reply{Challenge: c.Challenge.ID, Fields: fields})
+	c, err := s.Bank.Return(v.r.Context(), v.by(), s.URL+v.r.URL.RequestURI())
+	return v.replied(c, err)
 }
 
 // picture is what a bank wants read. It is the bank's bytes: a browser is told

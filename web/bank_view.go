@@ -3,7 +3,6 @@ package web
 import (
 	"cmp"
 	"context"
-	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -222,7 +221,9 @@ func (v visit) ask(c bank.Case, problem string) view.Question {
 		q.Picture = "/challenges/" + q.ID + "/picture"
 	}
 	if ch.Question.Method == bank.Redirect {
-		q.RedirectURL = withReturn(ch.Question.RedirectURL, v.s.URL+view.PathReturn, ch.ID)
+		if q.RedirectURL, err = v.s.Bank.Departure(ch, v.s.URL+view.PathReturn); err != nil {
+			v.s.Log.ErrorContext(v.r.Context(), "the way to a bank's site", "error", err)
+		}
 	}
 	for _, f := range ch.Question.Fields {
 		q.Fields = append(q.Fields, field(f))
@@ -298,25 +299,6 @@ func field(f bank.Field) view.Field {
 		out.Choices = append(out.Choices, view.Choice{Value: c.Value, Label: cmp.Or(c.Label, c.Value)})
 	}
 	return out
-}
-
-// withReturn adds where to come back to, as OAuth writes it, to the address of a
-// bank that was not given one.
-func withReturn(address, back string, challenge guichet.ID) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return address
-	}
-	q := u.Query()
-	if q.Has("redirect_uri") {
-		return address
-	}
-	q.Set("redirect_uri", back)
-	if !q.Has("state") {
-		q.Set("state", challenge.String())
-	}
-	u.RawQuery = q.Encode()
-	return u.String()
 }
 
 // reasonWords says in a sentence's end why an attempt ended.

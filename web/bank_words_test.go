@@ -75,7 +75,7 @@ func TestEveryStandingHasWords(t *testing.T) {
 func TestEveryRefusalHasWords(t *testing.T) {
 	refusals := []*guichet.Error{
 		bank.ErrNoAccess, bank.ErrNoAttempt, bank.ErrNoQuestion, bank.ErrNoAccount, bank.ErrLoginBusy, bank.ErrChanged, bank.ErrNoneWaiting,
-		bank.ErrNoInstitution, bank.ErrCredentialsNeeded, bank.ErrNotKept, bank.ErrHasAccounts, bank.ErrAttemptBusy, bank.ErrAttemptOver,
+		bank.ErrNoInstitution, bank.ErrCredentialsNeeded, bank.ErrNotKept, bank.ErrBadReturn, bank.ErrHasAccounts, bank.ErrAttemptBusy, bank.ErrAttemptOver,
 		bank.ErrQuestionExpired, bank.ErrQuestionOver, bank.ErrQuestionBusy, bank.ErrNoResend, errCursor,
 	}
 	keys := []string{"error.field_required", "error.field_invalid", "error.field_unknown"}
@@ -102,20 +102,6 @@ func TestEveryRefusalHasWords(t *testing.T) {
 			if !words.Has(key) {
 				t.Errorf("%s has no words for %s", key, lang)
 			}
-		}
-	}
-}
-
-// The address back is added once, and never over what a bank was given already.
-func TestWithReturn(t *testing.T) {
-	id := guichet.ID("0190b6e4-0000-7000-8000-000000000001")
-	for address, want := range map[string]string{
-		"https://bank.test/authorize?request=r":                                    "https://bank.test/authorize?redirect_uri=https%3A%2F%2Fus%2Fback&request=r&state=" + id.String(),
-		"https://bank.test/authorize?request=r&state=theirs":                       "https://bank.test/authorize?redirect_uri=https%3A%2F%2Fus%2Fback&request=r&state=theirs",
-		"https://bank.test/authorize?state=theirs&redirect_uri=https%3A%2F%2Felse": "https://bank.test/authorize?state=theirs&redirect_uri=https%3A%2F%2Felse",
-	} {
-		if got := withReturn(address, "https://us/back", id); got != want {
-			t.Errorf("%s becomes %s", address, got)
 		}
 	}
 }
