@@ -330,6 +330,7 @@ func (d *Desk) merge(tx Tx, c *Case, money *Money, account guichet.ID, fetched [
 		return err
 	}
 	plan := ledger.Merge(known, fetched, coverage)
+	money.NewTransactions = slices.Grow(money.NewTransactions, len(plan.Insert))
 	for _, t := range plan.Insert {
 		t.ID, t.AccountID, t.SeenOn = d.Clock.NewID(), account, today
 		money.NewTransactions = append(money.NewTransactions, t)

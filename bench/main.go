@@ -32,8 +32,15 @@ func main() {
 	for _, part := range []struct {
 		name string
 		run  func() error
-	}{{"intake", b.intake}, {"check", b.check}, {"gateway", b.gateway},
-		{"waiting", b.waiting}, {"resume", b.resume}, {"progress", b.progress}, {"many", b.many}} {
+	}{
+		{"intake", b.intake},
+		{"check", b.check},
+		{"gateway", b.gateway},
+		{"waiting", b.waiting},
+		{"resume", b.resume},
+		{"progress", b.progress},
+		{"many", b.many},
+	} {
 		if *only == "" || *only == part.name {
 			fail(part.run())
 		}

@@ -38,12 +38,10 @@ func Merge(known, fetched []Transaction, c Coverage) Plan {
 	fetched = trusted(fetched)
 	m := merger{known: known, fetched: fetched, taken: make([]bool, len(known)), found: make([]bool, len(fetched))}
 	m.byReference()
-	m.byKey(func(k, f Status) bool { return k == Booked && f == Booked })
-	m.bySighting(func(k, f Transaction) bool { return f.Status != Booked && compatible(k, f) })
-	// The reference of a pending transaction often changes when it is entered.
-	m.bySighting(func(k, f Transaction) bool { return f.Status == Booked })
-	// A bank may still list as pending what it has entered already.
-	m.byKey(func(k, f Status) bool { return k == Booked && f != Booked })
+	if len(known) > 0 { // else there is nothing that they could be
+		m.resemblances()
+	}
+	m.plan.Insert = slices.Grow(m.plan.Insert, len(fetched)-m.plan.Known)
 	for i, t := range fetched {
 		if !m.found[i] {
 			m.plan.Insert = append(m.plan.Insert, t)
@@ -53,6 +51,16 @@ func Merge(known, fetched []Transaction, c Coverage) Plan {
 		m.voidTheRest(c.Since)
 	}
 	return m.plan
+}
+
+// resemblances pairs what no reference has paired.
+func (m *merger) resemblances() {
+	m.byKey(func(k, f Status) bool { return k == Booked && f == Booked })
+	m.bySighting(func(k, f Transaction) bool { return f.Status != Booked && compatible(k, f) })
+	// The reference of a pending transaction often changes when it is entered.
+	m.bySighting(func(k, f Transaction) bool { return f.Status == Booked })
+	// A bank may still list as pending what it has entered already.
+	m.byKey(func(k, f Status) bool { return k == Booked && f != Booked })
 }
 
 // Coverage is what a list of transactions is known to contain.
@@ -101,12 +109,12 @@ func become(known, fetched Transaction) Transaction {
 // trusted removes the references that a bank gives to different transactions:
 // those are no ids, whatever the bank says.
 func trusted(fetched []Transaction) []Transaction {
-	first, distrusted := map[string]Transaction{}, map[string]bool{}
-	for _, t := range fetched {
-		if f, twice := first[t.Ref]; twice && f != t {
+	first, distrusted := make(map[string]int, len(fetched)), map[string]bool{}
+	for i, t := range fetched {
+		if f, twice := first[t.Ref]; twice && fetched[f] != t {
 			distrusted[t.Ref] = true
 		}
-		first[t.Ref] = t
+		first[t.Ref] = i
 	}
 	out := slices.Clone(fetched)
 	for i := range out {
@@ -120,7 +128,7 @@ func trusted(fetched []Transaction) []Transaction {
 // byReference pairs by the bank's own id. The same one twice, as when two pages
 // overlap, is one transaction.
 func (m *merger) byReference() {
-	known, seen := map[string]int{}, map[string]bool{}
+	known, seen := make(map[string]int, len(m.known)), make(map[string]bool, len(m.fetched))
 	for i, t := range m.known {
 		known[t.Ref] = i
 	}

@@ -244,15 +244,17 @@ func (t *bankTx) SaveMoney(m bank.Money) error {
 }
 
 // Many rows go in one statement of a fixed size, so that one text is prepared
-// once; the rest go one by one.
+// once; the rest go one by one. SQLite's parameters have no numbers in it: its
+// driver asks for the name of each one, and finds a number by walking over all
+// those before it.
 const (
 	rowsPerInsert = 100
 	columnsOfOne  = 16
 )
 
-var insertMany = insertManyText()
+var insertMany = map[Engine]string{SQLite: insertManyText(SQLite), PostgreSQL: insertManyText(PostgreSQL)}
 
-func insertManyText() string {
+func insertManyText(e Engine) string {
 	var b strings.Builder
 	b.WriteString(`INSERT INTO transactions (id, account_id, ref, status, type, amount, currency, original_amount, original_currency, raw_label, label,
   booked_on, done_on, value_on, seen_on, day) VALUES `)
@@ -265,7 +267,11 @@ func insertManyText() string {
 			if column == 0 {
 				open = "("
 			}
-			fmt.Fprintf(&b, "%s$%d", open, row*columnsOfOne+column+1)
+			if e == SQLite {
+				b.WriteString(open + "?")
+			} else {
+				fmt.Fprintf(&b, "%s$%d", open, row*columnsOfOne+column+1)
+			}
 		}
 		b.WriteString(")")
 	}
@@ -281,7 +287,7 @@ func (t *bankTx) insertTransactions(list []ledger.Transaction) error {
 			args = append(args, r.ID, r.AccountID, r.Ref, r.Status, r.Type, r.Amount, r.Currency, r.OriginalAmount, r.OriginalCurrency,
 				r.RawLabel, r.Label, r.BookedOn, r.DoneOn, r.ValueOn, r.SeenOn, r.Day)
 		}
-		if _, err := t.db.ExecContext(t.ctx, insertMany, args...); err != nil {
+		if _, err := t.db.ExecContext(t.ctx, insertMany[t.store.engine], args...); err != nil {
 			return err
 		}
 		list = list[rowsPerInsert:]
