@@ -46,7 +46,7 @@ type Limits struct {
 	Grace       time.Duration // for a connector to stop when told to; 5 s
 	Queued      time.Duration // without a worker, an attempt is abandoned; 10 min
 	History     time.Duration // attempts are kept, but for the latest of each access; 7 days
-	Runs        int           // at once in this process; 64
+	Runs        int           // at once in this process; 256
 	Accounts    int           // in one run; 1,000
 	Transaction int           // in one run; 500,000
 }
@@ -60,7 +60,7 @@ func (d *Desk) limits() Limits {
 	l.Grace = cmp.Or(l.Grace, 5*time.Second)
 	l.Queued = cmp.Or(l.Queued, 10*time.Minute)
 	l.History = cmp.Or(l.History, 7*24*time.Hour)
-	l.Runs = cmp.Or(l.Runs, 64)
+	l.Runs = cmp.Or(l.Runs, 256)
 	l.Accounts = cmp.Or(l.Accounts, 1000)
 	l.Transaction = cmp.Or(l.Transaction, 500_000)
 	return l

@@ -153,6 +153,11 @@ func (b *fakeBank) Run(ctx context.Context, run bank.Run, sink bank.Sink) bank.R
 		return r
 	case "outage":
 		return end(bank.BankUnavailable, "", "")
+	case "partial": // whatever it lists, one account's history cannot be read
+		r := b.list(run, sink)
+		sink.Warn("history_unavailable", "a2")
+		r.Outcome.Kind = bank.Partial
+		return r
 	case "empty":
 		return end(bank.NoAccounts, "", "")
 	case "panic":

@@ -231,13 +231,15 @@ func (v visit) months(rows []ledger.Transaction, accounts []ledger.Account, sums
 }
 
 // monthSums is what came in and went out in a month, of what the banks have
-// entered, each currency apart.
+// entered, each currency apart. Purchases of a deferred card count, and not the
+// debit that settles them.
 func (v visit) monthSums(accounts []ledger.Account, month time.Time) ([]view.MonthSum, error) {
 	type flows struct{ in, out ledger.Money }
 	var sums []flows
 	first, after := ledger.DateOf(month), ledger.DateOf(month.AddDate(0, 1, 0))
 	reel := newReel(v, accounts, bank.TransactionCursor{Day: after}, "")
 	reel.page = 1000
+	settles := ledger.SettlesCards(accounts)
 	for {
 		t, ok, err := reel.next()
 		if err != nil {
@@ -246,7 +248,7 @@ func (v visit) monthSums(accounts []ledger.Account, month time.Time) ([]view.Mon
 		if !ok || listed(t) < first {
 			break
 		}
-		if t.Status != ledger.Booked {
+		if t.Status != ledger.Booked || settles(t) {
 			continue
 		}
 		at := slices.IndexFunc(sums, func(f flows) bool { return cmp.Or(f.in.Currency, f.out.Currency) == t.Amount.Currency })

@@ -236,6 +236,15 @@ func TestOperations(t *testing.T) {
 		if !strings.Contains(figures(page.words()), "Entrées+"+in[:len(in)-2]+","+in[len(in)-2:]) {
 			t.Errorf("%s brought %s; the page says otherwise: %s", month, in, page.words()[:800])
 		}
+		// What a deferred card bought counts once, and not again as the debit that settles it.
+		const spent = "SELECT CAST(-COALESCE(SUM(amount), 0) AS TEXT) FROM transactions WHERE status = 'booked' AND amount < 0 AND day LIKE $1"
+		out := db.Value(spent+" AND type <> 'card_summary'", month+"%")
+		if out == db.Value(spent, month+"%") {
+			t.Fatalf("no card was settled in %s", month)
+		}
+		if !strings.Contains(figures(page.words()), out[:len(out)-2]+","+out[len(out)-2:]) {
+			t.Errorf("%s cost %s; the page says otherwise: %s", month, out, page.words()[:800])
+		}
 
 		found := v.get("/transactions?q=SNCF")
 		if !strings.Contains(strings.ToUpper(found.words()), "SNCF") || strings.Contains(found.words(), "Entrées +") {

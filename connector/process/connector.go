@@ -51,6 +51,7 @@ type Limits struct {
 	Errors   int           // bytes kept of what it writes on standard error; 16 KiB
 	Memory   uint64        // bytes of its address space, where the system can bound it; 4 GiB
 	File     uint64        // bytes of one file it writes; 256 MiB
+	Children int           // at once; further runs wait for one to end; 64
 }
 
 func (l Limits) orUsual() Limits {
@@ -64,10 +65,12 @@ func (l Limits) orUsual() Limits {
 	l.Errors = cmp.Or(l.Errors, 16<<10)
 	l.Memory = cmp.Or(l.Memory, 4<<30)
 	l.File = cmp.Or(l.File, 256<<20)
+	l.Children = cmp.Or(l.Children, 64)
 	return l
 }
 
-// A Connector runs one kind of worker. It may run any number at once.
+// A Connector runs one kind of worker. Any number of runs may be asked of it at
+// once; so many have a child, because each is a program in memory.
 type Connector struct {
 	config Config
 	limits Limits
@@ -75,6 +78,7 @@ type Connector struct {
 
 	life context.Context // until Close
 	die  context.CancelFunc
+	room chan struct{} // filled by each child of a run
 
 	mu       sync.Mutex
 	last     *listing // the institutions as last told, or being told
@@ -105,7 +109,8 @@ func New(c Config) *Connector {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	life, die := context.WithCancel(context.Background())
-	return &Connector{config: c, limits: c.Limits.orUsual(), life: life, die: die}
+	limits := c.Limits.orUsual()
+	return &Connector{config: c, limits: limits, life: life, die: die, room: make(chan struct{}, limits.Children)}
 }
 
 // Close removes what the connector keeps on disk. No run may be in progress.
@@ -192,6 +197,12 @@ func (c *Connector) describe(ctx context.Context) ([]Module, error) {
 func (c *Connector) Run(ctx context.Context, run bank.Run, sink bank.Sink) bank.Result {
 	if run.Op != bank.FetchAll && run.Op != bank.FetchBalance {
 		return broken("unsupported")
+	}
+	select {
+	case c.room <- struct{}{}:
+		defer func() { <-c.room }()
+	case <-ctx.Done():
+		return c.explain(ctx, ctx.Err(), nil)
 	}
 	hide := newRedactor(run, c.masked(run.Institution))
 	request := newOrder(run, c.config.Clock.NewID().String(), deadlineOf(ctx))
