@@ -14,8 +14,6 @@ import (
 	"strings"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
-
 	"guichet"
 	"guichet/bank"
 	"guichet/ledger"
