@@ -6,8 +6,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/chromedp"
+
 	"guichet/store/storetest"
 	"guichet/web/view"
+	"guichet/web/webtest"
 )
 
 // agree answers on the bank's own page, and gives the address to which the bank
@@ -121,4 +124,30 @@ func TestReturnIsOfOneQuestion(t *testing.T) {
 			t.Errorf("after a cancellation: %d", late.status)
 		}
 	})
+}
+
+// In a browser: to the site of the bank, which is another site, and back. A page
+// that somebody else made it come back to says so, and nothing changes.
+func TestReturnInABrowser(t *testing.T) {
+	b := webtest.Start(t)
+	db := storetest.New(t, "sqlite")
+	h := newHouse(t, db)
+	h.sim = strings.Replace(h.sim, "127.0.0.1", "localhost", 1) // so that no cookie is the bank's and ours
+	h.process = h.start(db.Open(), false)
+	v := h.visitor("a@example.org")
+	v.open("redirect")
+	p := v.look(b, view.PathReturn+"?code=theirs&state=theirs", 360, "dark")
+	until(t, p, `document.body.innerText.includes("Rien n’a changé")`)
+	accessible(t, p)
+	if n := h.site.Counters("redirect"); n.RedirectsDone != 0 || n.RedirectsDenied != 0 {
+		t.Errorf("the bank saw %+v", n)
+	}
+	p.Do(chromedp.Navigate(v.web.URL + "/init/new-bank/enter-new-fields"))
+	click(t, p, "a.button.primary")
+	until(t, p, `location.hostname === "localhost" && document.querySelector("[value='autoriser']") !== null`)
+	click(t, p, "[value='autoriser']")
+	until(t, p, `location.hostname === "127.0.0.1" && location.pathname === "/accounts"`)
+	if n := h.site.Counters("redirect"); n.RedirectsDone != 1 || n.Logins != 1 {
+		t.Errorf("the bank saw %+v", n)
+	}
 }
