@@ -138,7 +138,6 @@ func TestReturnInABrowser(t *testing.T) {
 	v.open("redirect")
 	p := v.look(b, view.PathReturn+"?code=theirs&state=theirs", 360, "dark")
 	until(t, p, `document.body.innerText.includes("Rien n’a changé")`)
-	accessible(t, p)
 	if n := h.site.Counters("redirect"); n.RedirectsDone != 0 || n.RedirectsDenied != 0 {
 		t.Errorf("the bank saw %+v", n)
 	}

@@ -65,6 +65,8 @@ func pages(ctx context.Context) map[string]templ.Component {
 		"accesses":          view.AccessesPage(frame(waits), accesses(ctx)),
 		"accesses-live":     view.AccessesPage(live, following),
 		"accesses-empty":    view.AccessesPage(frame(nil), view.AccessList{}),
+		"access-ending":     view.AccessPage(frame(waits), accessDetail(ctx, false)),
+		"access-disabled":   view.AccessPage(frame(waits), accessDetail(ctx, true)),
 		"first-access":      view.NewAccessPage(frame(nil), first),
 		"new-access":        view.NewAccessPage(frame(waits), choose),
 		"new-access-form":   view.NewAccessPage(frame(waits), newAccess(ctx)),
