@@ -115,12 +115,13 @@ func (b *fakeBank) Run(ctx context.Context, run bank.Run, sink bank.Sink) bank.R
 	story := run.Credentials["login"].Reveal()
 	ask := func(m bank.Method, resendable bool) bank.Result {
 		q := &bank.Question{Method: m, Prompt: "Code reçu par SMS", MediumType: "sms", Medium: "06 •• •• •• 12", TriesLeft: -1, Resendable: resendable}
-		if m == bank.Redirect {
+		switch m {
+		case bank.Redirect:
 			q.RedirectURL = "https://bank.test/authorize?request=r" + strings.TrimPrefix(story, "redirect")
 			q.Fields = []bank.Field{{ID: "code", Label: "Adresse", Required: true}}
-		} else if m == bank.Decoupled {
+		case bank.Decoupled:
 			q.Prompt, q.MediumType, q.Medium = "Validez dans votre application", "app", "Téléphone de Camille"
-		} else {
+		default:
 			q.Fields = []bank.Field{{ID: "code", Label: "Code", Pattern: `\d{6}`, Required: true}}
 		}
 		b.set(func() { b.sent++ })

@@ -94,7 +94,7 @@ type Reader interface {
 	// Stale lists what the sweeper must look at: the accesses of one person, or
 	// of all when owner is empty, that have a question past its deadline, a dead
 	// lease, an attempt that waits for a worker since long, or no account and no
-	// live attempt. With drafts, also every access without account.
+	// live attempt. With drafts, which needs an owner, also every access without account.
 	Stale(ctx context.Context, f StaleFilter) ([]guichet.ID, error)
 	// Pollable lists accesses that the night may fetch at now and that have no
 	// live attempt.

@@ -204,6 +204,7 @@ func insertAlone(ctx context.Context, source string) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
+	defer func() { _ = rows.Close() }()
 	const width, together = 16, 100
 	var all [][]any
 	for rows.Next() {
@@ -216,7 +217,7 @@ func insertAlone(ctx context.Context, source string) (time.Duration, error) {
 		}
 		all = append(all, one)
 	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+	if err := rows.Err(); err != nil {
 		return 0, err
 	}
 	if _, err := db.ExecContext(ctx, empty); err != nil {
@@ -245,6 +246,7 @@ func insertAlone(ctx context.Context, source string) (time.Duration, error) {
 	if err != nil {
 		return 0, errors.Join(err, tx.Rollback())
 	}
+	defer func() { _ = insert.Close() }()
 	for chunk := range slices.Chunk(all, together) {
 		if _, err := insert.ExecContext(ctx, slices.Concat(chunk...)...); err != nil {
 			return 0, errors.Join(err, tx.Rollback())

@@ -82,7 +82,11 @@ func (b Bank) Stale(ctx context.Context, f bank.StaleFilter) ([]guichet.ID, erro
 	if f.Drafts {
 		drafts = 1
 	}
-	rows, err := b.s.reader.StaleAccesses(ctx, query.StaleAccessesParams{
+	if f.Owner == "" {
+		rows, err := b.s.reader.StaleAccesses(ctx, query.StaleAccessesParams{Now: micros(f.Now), QueuedSince: micros(f.QueuedSince), MaxRows: limit(f.Limit)})
+		return ids(rows, err)
+	}
+	rows, err := b.s.reader.StaleOf(ctx, query.StaleOfParams{
 		Owner: string(f.Owner), Now: micros(f.Now), QueuedSince: micros(f.QueuedSince), Drafts: drafts, MaxRows: limit(f.Limit),
 	})
 	return ids(rows, err)

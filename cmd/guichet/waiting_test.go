@@ -44,7 +44,7 @@ func (*askingBank) Institutions(context.Context) ([]bank.Institution, error) {
 func (b *askingBank) Run(_ context.Context, run bank.Run, _ bank.Sink) bank.Result {
 	b.runs.Add(1)
 	return bank.Result{
-		State: guichet.Secret(strings.Repeat("cookie=0123456789abcdef; ", 20)),
+		State: guichet.Secret(strings.Repeat("cookie=0123456789abcdef; ", 8)),
 		Outcome: bank.Outcome{Kind: bank.Asks, TriesLeft: -1, Question: &bank.Question{
 			Method: bank.OTPSent, Prompt: "Saisissez le code que nous venons d’envoyer par SMS.", MediumType: "sms", Medium: "06 •• •• •• 12",
 			Deadline: run.Now.Add(29 * time.Minute), TriesLeft: 3, Resendable: true,

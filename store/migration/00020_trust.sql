@@ -9,3 +9,10 @@ ALTER TABLE accesses ADD COLUMN trust_warned BIGINT NOT NULL DEFAULT 0; -- days 
 
 -- Credentials typed for an attempt, sealed; gone with it.
 ALTER TABLE attempts ADD COLUMN credentials BYTEA NOT NULL DEFAULT '';
+
+-- What the sweeper looks for, and nothing that only waits.
+CREATE INDEX challenges_due ON challenges (deadline, access_id) WHERE status = 'open';
+CREATE INDEX attempts_queued ON attempts (updated_at, access_id) WHERE state = 'queued';
+CREATE INDEX attempts_leased ON attempts (lease_until, access_id) WHERE worker <> '';
+CREATE INDEX accesses_drafts ON accesses (id, has_accounts) WHERE NOT has_accounts;
+CREATE INDEX attempts_live ON attempts (access_id, ended_at) WHERE ended_at = 0;

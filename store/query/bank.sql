@@ -110,17 +110,29 @@ UPDATE transactions SET ref = $1, status = $2, type = $3, amount = $4, currency 
   raw_label = $8, label = $9, booked_on = $10, done_on = $11, value_on = $12, day = $13
 WHERE id = $14;
 
--- name: StaleAccesses :many
+-- name: StaleOf :many
+-- What a person's page load must look at.
 SELECT accesses.id FROM accesses
 LEFT JOIN attempts ON attempts.id = accesses.attempt_id
 LEFT JOIN challenges ON challenges.id = attempts.challenge_id
-WHERE (CAST(sqlc.arg(owner) AS TEXT) = '' OR accesses.owner = sqlc.arg(owner)) AND (
+WHERE accesses.owner = sqlc.arg(owner) AND (
      attempts.state = 'waiting' AND challenges.status = 'open' AND challenges.deadline <= CAST(sqlc.arg(now) AS BIGINT)
   OR attempts.state = 'queued' AND attempts.updated_at < CAST(sqlc.arg(queued_since) AS BIGINT)
   OR attempts.state IN ('running', 'waiting') AND attempts.worker <> '' AND attempts.lease_until <= CAST(sqlc.arg(now) AS BIGINT)
   OR NOT accesses.has_accounts AND (attempts.id IS NULL OR attempts.ended_at <> 0)
   OR CAST(sqlc.arg(drafts) AS BIGINT) <> 0 AND NOT accesses.has_accounts AND attempts.state = 'waiting')
 ORDER BY accesses.id LIMIT sqlc.arg(max_rows);
+
+-- name: StaleAccesses :many
+-- The same of everyone, every few seconds: from indexes of what may be stale, so
+-- that what only waits is not read.
+SELECT id FROM accesses WHERE id IN (
+  SELECT access_id FROM challenges WHERE status = 'open' AND deadline <= CAST(sqlc.arg(now) AS BIGINT)
+  UNION SELECT access_id FROM attempts WHERE state = 'queued' AND updated_at < CAST(sqlc.arg(queued_since) AS BIGINT)
+  UNION SELECT access_id FROM attempts WHERE worker <> '' AND lease_until <= CAST(sqlc.arg(now) AS BIGINT)
+  UNION SELECT drafts.id FROM accesses drafts WHERE NOT drafts.has_accounts
+    AND NOT EXISTS (SELECT 1 FROM attempts live WHERE live.access_id = drafts.id AND live.ended_at = 0))
+ORDER BY id LIMIT sqlc.arg(max_rows);
 
 -- name: PollableAccesses :many
 SELECT accesses.id FROM accesses LEFT JOIN attempts ON attempts.id = accesses.attempt_id

@@ -955,10 +955,51 @@ func (q *Queries) PurgeAttempts(ctx context.Context, endedAt int64) (int64, erro
 }
 
 const staleAccesses = `-- name: StaleAccesses :many
+SELECT id FROM accesses WHERE id IN (
+  SELECT access_id FROM challenges WHERE status = 'open' AND deadline <= CAST($1 AS BIGINT)
+  UNION SELECT access_id FROM attempts WHERE state = 'queued' AND updated_at < CAST($2 AS BIGINT)
+  UNION SELECT access_id FROM attempts WHERE worker <> '' AND lease_until <= CAST($1 AS BIGINT)
+  UNION SELECT drafts.id FROM accesses drafts WHERE NOT drafts.has_accounts
+    AND NOT EXISTS (SELECT 1 FROM attempts live WHERE live.access_id = drafts.id AND live.ended_at = 0))
+ORDER BY id LIMIT $3
+`
+
+type StaleAccessesParams struct {
+	Now         int64
+	QueuedSince int64
+	MaxRows     int32
+}
+
+// The same of everyone, every few seconds: from indexes of what may be stale, so
+// that what only waits is not read.
+func (q *Queries) StaleAccesses(ctx context.Context, arg StaleAccessesParams) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, staleAccesses, arg.Now, arg.QueuedSince, arg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const staleOf = `-- name: StaleOf :many
 SELECT accesses.id FROM accesses
 LEFT JOIN attempts ON attempts.id = accesses.attempt_id
 LEFT JOIN challenges ON challenges.id = attempts.challenge_id
-WHERE (CAST($1 AS TEXT) = '' OR accesses.owner = $1) AND (
+WHERE accesses.owner = $1 AND (
      attempts.state = 'waiting' AND challenges.status = 'open' AND challenges.deadline <= CAST($2 AS BIGINT)
   OR attempts.state = 'queued' AND attempts.updated_at < CAST($3 AS BIGINT)
   OR attempts.state IN ('running', 'waiting') AND attempts.worker <> '' AND attempts.lease_until <= CAST($2 AS BIGINT)
@@ -967,7 +1008,7 @@ WHERE (CAST($1 AS TEXT) = '' OR accesses.owner = $1) AND (
 ORDER BY accesses.id LIMIT $5
 `
 
-type StaleAccessesParams struct {
+type StaleOfParams struct {
 	Owner       string
 	Now         int64
 	QueuedSince int64
@@ -975,8 +1016,9 @@ type StaleAccessesParams struct {
 	MaxRows     int32
 }
 
-func (q *Queries) StaleAccesses(ctx context.Context, arg StaleAccessesParams) ([]string, error) {
-	rows, err := q.db.QueryContext(ctx, staleAccesses,
+// What a person's page load must look at.
+func (q *Queries) StaleOf(ctx context.Context, arg StaleOfParams) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, staleOf,
 		arg.Owner,
 		arg.Now,
 		arg.QueuedSince,
