@@ -16,3 +16,5 @@ CREATE INDEX attempts_queued ON attempts (updated_at, access_id) WHERE state = '
 CREATE INDEX attempts_leased ON attempts (lease_until, access_id) WHERE worker <> '';
 CREATE INDEX accesses_drafts ON accesses (id, has_accounts) WHERE NOT has_accounts;
 CREATE INDEX attempts_live ON attempts (access_id, ended_at) WHERE ended_at = 0;
+CREATE INDEX attempts_ended ON attempts (ended_at) WHERE ended_at <> 0;
+CREATE INDEX accesses_trusted ON accesses (trusted_until) WHERE trusted_until <> 0;

@@ -32,7 +32,8 @@ DELETE FROM accesses WHERE id = $1;
 DELETE FROM attempts WHERE access_id = $1;
 
 -- name: PurgeAttempts :execrows
-DELETE FROM attempts WHERE ended_at <> 0 AND ended_at < $1 AND id NOT IN (SELECT attempt_id FROM accesses);
+DELETE FROM attempts WHERE ended_at <> 0 AND ended_at < $1
+  AND NOT EXISTS (SELECT 1 FROM accesses WHERE accesses.id = attempts.access_id AND accesses.attempt_id = attempts.id);
 
 -- name: LastAttemptOf :one
 SELECT * FROM attempts WHERE access_id = $1 ORDER BY created_at DESC, id DESC LIMIT 1;
@@ -143,7 +144,7 @@ ORDER BY accesses.next_poll, accesses.id LIMIT sqlc.arg(max_rows);
 
 -- name: TrustEnding :many
 SELECT id FROM accesses
-WHERE trusted_until > sqlc.arg(from_instant) AND trusted_until <= sqlc.arg(to_instant) AND pause = '' AND NOT disabled AND NOT lent AND id > sqlc.arg(after)
+WHERE trusted_until <> 0 AND trusted_until > sqlc.arg(from_instant) AND trusted_until <= sqlc.arg(to_instant) AND pause = '' AND NOT disabled AND NOT lent AND id > sqlc.arg(after)
 ORDER BY id LIMIT sqlc.arg(max_rows);
 
 -- name: MovedAttempts :many

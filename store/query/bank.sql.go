@@ -943,7 +943,8 @@ func (q *Queries) PollableAccesses(ctx context.Context, arg PollableAccessesPara
 }
 
 const purgeAttempts = `-- name: PurgeAttempts :execrows
-DELETE FROM attempts WHERE ended_at <> 0 AND ended_at < $1 AND id NOT IN (SELECT attempt_id FROM accesses)
+DELETE FROM attempts WHERE ended_at <> 0 AND ended_at < $1
+  AND NOT EXISTS (SELECT 1 FROM accesses WHERE accesses.id = attempts.access_id AND accesses.attempt_id = attempts.id)
 `
 
 func (q *Queries) PurgeAttempts(ctx context.Context, endedAt int64) (int64, error) {
@@ -1106,7 +1107,7 @@ func (q *Queries) TransactionPage(ctx context.Context, arg TransactionPageParams
 
 const trustEnding = `-- name: TrustEnding :many
 SELECT id FROM accesses
-WHERE trusted_until > $1 AND trusted_until <= $2 AND pause = '' AND NOT disabled AND NOT lent AND id > $3
+WHERE trusted_until <> 0 AND trusted_until > $1 AND trusted_until <= $2 AND pause = '' AND NOT disabled AND NOT lent AND id > $3
 ORDER BY id LIMIT $4
 `
 
