@@ -259,9 +259,7 @@ func (t *grantTx) Block(ids []guichet.ID, at time.Time, reason string) (int, err
 	if len(ids) == 0 {
 		return 0, nil
 	}
-	// From here to the commit no other transaction can block anything: the order
-	// of the sequence is the order of the commits.
-	head, err := t.q.LockBlocklist(t.ctx)
+	seq, err := t.endOfBlocklist()
 	if err != nil {
 		return 0, err
 	}
@@ -274,14 +272,14 @@ func (t *grantTx) Block(ids []guichet.ID, at time.Time, reason string) (int, err
 		if err != nil {
 			return 0, err
 		}
-		head.Seq++
+		seq++
 		blocked++
-		if err := t.q.InsertBlocked(t.ctx, query.InsertBlockedParams{Seq: head.Seq, TokenID: string(id), StatusIndex: index, At: micros(at)}); err != nil {
+		if err := t.q.InsertBlocked(t.ctx, query.InsertBlockedParams{Seq: seq, TokenID: string(id), StatusIndex: index, At: micros(at)}); err != nil {
 			return 0, err
 		}
 	}
 	t.touch(BlocklistRaised)
-	return blocked, t.q.AdvanceBlocklist(t.ctx, head.Seq)
+	return blocked, t.advanceBlocklist(seq)
 }
 
 func (t *grantTx) Resolve(id guichet.ID, at time.Time) error {
