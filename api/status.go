@@ -28,7 +28,7 @@ const (
 	statusResign = time.Minute
 	// fewestLists is how many there are before there is any token: half a million
 	// fit, and whoever has fewer has as many lists.
-	fewestLists = (1 << 20) / grant.StatusShard
+	fewestLists = (1 << 20) / keyring.StatusShard
 )
 
 // A StatusSource is what status lists are made of. Both always read the database
@@ -140,7 +140,7 @@ func (s *Statuses) catchUp(ctx context.Context, wanted int64) error {
 	if err != nil {
 		return err
 	}
-	s.grow(highest/grant.StatusShard + 1)
+	s.grow(highest/keyring.StatusShard + 1)
 	return nil
 }
 
@@ -149,13 +149,13 @@ func (s *Statuses) catchUp(ctx context.Context, wanted int64) error {
 func (s *Statuses) grow(n int64) {
 	for room := int64(fewestLists); int64(len(s.lists)) < n; room *= 2 {
 		for int64(len(s.lists)) < room {
-			s.lists = append(s.lists, &statusList{bits: make([]byte, grant.StatusShard/8)})
+			s.lists = append(s.lists, &statusList{bits: make([]byte, keyring.StatusShard/8)})
 		}
 	}
 }
 
 func (s *Statuses) set(index int64) {
-	n, bit := index/grant.StatusShard, index%grant.StatusShard
+	n, bit := index/keyring.StatusShard, index%keyring.StatusShard
 	s.grow(n + 1)
 	l := s.lists[n]
 	l.bits[bit/8] |= 1 << (bit % 8)
@@ -197,7 +197,7 @@ func (s *Statuses) all(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.grow(highest/grant.StatusShard + 1)
+	s.grow(highest/keyring.StatusShard + 1)
 	uris := make([]string, len(s.lists))
 	for n := range uris {
 		uris[n] = s.uri(int64(n))

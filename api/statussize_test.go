@@ -67,7 +67,7 @@ func bitsOf(t testing.TB, lists http.Handler, key *keyring.SigningKey, n int64) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(bits) != grant.StatusShard/8 {
+	if len(bits) != keyring.StatusShard/8 {
 		t.Fatalf("the list has %d bytes: its length tells something", len(bits))
 	}
 	return bits
@@ -81,7 +81,7 @@ func TestStatusListsOfAMillion(t *testing.T) {
 	source := &memory{head: grant.Head{Epoch: 1}}
 	source.fill(1_000_000, 10_000)
 	_, lists := boardOf(t, source)
-	count := source.highest/grant.StatusShard + 1
+	count := source.highest/keyring.StatusShard + 1
 	raw, documents, sent, largest := 0, 0, 0, 0
 	for n := range count {
 		document, packed := read(t, lists, n)
@@ -153,7 +153,7 @@ func BenchmarkStatusList(b *testing.B) {
 		index := int64(0)
 		for b.Loop() {
 			source.block(index)
-			index = (index + 1) % grant.StatusShard
+			index = (index + 1) % keyring.StatusShard
 			read(b, lists, 0)
 		}
 	})

@@ -338,3 +338,52 @@ func TestLimits(t *testing.T) {
 		t.Errorf("a third of a minute later: %d", got)
 	}
 }
+
+// What a token says of its limit holds without any file, and beside one.
+func TestLimitsOfTheToken(t *testing.T) {
+	t.Parallel()
+	c := newTown(t, store.SQLite)
+	id, before := c.Approve()
+	limit, err := guichet.ParseLimit([]string{"192.0.2.0/24"}, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Desk.Limit(t.Context(), guichet.System("test"), id, limit); err != nil {
+		t.Fatal(err)
+	}
+	_, secret, err := c.Desk.Reveal(t.Context(), guichet.System("test"), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := func(e *edgeAt, jwt, at string) string {
+		t.Helper()
+		_, err := e.Check(t.Context(), jwt, nil, netip.MustParseAddr(at))
+		if err == nil {
+			return "ok"
+		}
+		return guichet.CodeOf(err)
+	}
+	e := c.start(c.config())
+	e.soon(before, "ok") // it was shown before, and says nothing
+	jwt := secret.Reveal()
+	for i, want := range []string{"ok", "ok", "ok", "rate_exceeded"} {
+		if got := from(e, jwt, "192.0.2.1"); got != want {
+			t.Errorf("use %d: %s", i, got)
+		}
+	}
+	if got := from(e, jwt, "198.51.100.1"); got != "address_not_allowed" {
+		t.Errorf("from elsewhere: %s", got)
+	}
+	config := c.config()
+	config.Limits = Limits{"*": {From: []netip.Prefix{netip.MustParsePrefix("192.0.0.0/16"), netip.MustParsePrefix("192.0.2.0/25")}, PerMinute: 1}}
+	narrow := c.start(config)
+	narrow.soon(jwt, "address_not_allowed") // nobody's address
+	for i, want := range []string{"ok", "rate_exceeded"} {
+		if got := from(narrow, jwt, "192.0.2.1"); got != want {
+			t.Errorf("beside a file, use %d: %s", i, got)
+		}
+	}
+	if got := from(narrow, jwt, "192.0.3.1"); got != "address_not_allowed" {
+		t.Errorf("in the file's network alone: %s", got)
+	}
+}

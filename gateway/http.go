@@ -71,11 +71,8 @@ func (g *Gateway) ask(r *http.Request, scopes []string) (Identity, error) {
 	return g.Check(r.Context(), token, scopes, g.clientIP(r))
 }
 
-// clientIP is only looked for when a limit may ask for it.
+// clientIP is the caller's address, for limits; none when it is not known.
 func (g *Gateway) clientIP(r *http.Request) (a netip.Addr) {
-	if len(g.config.Limits) == 0 {
-		return a
-	}
 	if g.config.ClientIP != "" {
 		given := r.Header.Values(g.config.ClientIP)
 		if len(given) != 1 {

@@ -231,7 +231,7 @@ func (t *grantTx) Issue(token *grant.Token) error {
 			n, err := t.q.InsertToken(t.ctx, query.InsertTokenParams{
 				ID: string(token.ID), RequestID: string(token.RequestID), AuthorizationID: token.Authorization, StatusIndex: token.StatusIndex,
 				Scopes: asJSON(token.Scopes), Title: token.Title, LegacyID: token.LegacyID, IssuedAt: micros(token.IssuedAt),
-				ExpiresAt: micros(token.ExpiresAt), Reminders: asJSON(token.Reminders),
+				ExpiresAt: micros(token.ExpiresAt), Reminders: asJSON(token.Reminders), Limits: limitText(token.Limit),
 			})
 			if err != nil || n == 1 {
 				t.store.indexWindow.Store(window)
@@ -245,7 +245,7 @@ func (t *grantTx) Issue(token *grant.Token) error {
 func (t *grantTx) Amend(token *grant.Token) error {
 	n, err := t.q.AmendToken(t.ctx, query.AmendTokenParams{
 		AuthorizationID: token.Authorization, Scopes: asJSON(token.Scopes), Title: token.Title, ExpiresAt: micros(token.ExpiresAt),
-		BlockAt: micros(token.BlockAt), BlockReason: token.BlockReason, Reminders: asJSON(token.Reminders), ID: string(token.ID),
+		BlockAt: micros(token.BlockAt), BlockReason: token.BlockReason, Reminders: asJSON(token.Reminders), Limits: limitText(token.Limit), ID: string(token.ID),
 		Version: token.Version,
 	})
 	if err == nil && n != 1 {
@@ -353,14 +353,24 @@ func requestOf(row query.Request) (r grant.Request, err error) {
 	return r, errors.Join(errs[:]...)
 }
 
+func limitText(l guichet.Limit) string {
+	if l.IsZero() {
+		return ""
+	}
+	return asJSON(l)
+}
+
 func tokenOf(row query.Token) (t grant.Token, err error) {
 	t = grant.Token{
 		ID: guichet.ID(row.ID), RequestID: guichet.ID(row.RequestID), Authorization: row.AuthorizationID, StatusIndex: row.StatusIndex,
 		Title: row.Title, LegacyID: row.LegacyID, IssuedAt: instant(row.IssuedAt), ExpiresAt: instant(row.ExpiresAt),
 		BlockAt: instant(row.BlockAt), BlockedAt: instant(row.BlockedAt), BlockReason: row.BlockReason, Version: row.Version,
 	}
-	var errs [2]error
+	var errs [3]error
 	t.Scopes, errs[0] = fromJSON[[]string](row.Scopes)
 	t.Reminders, errs[1] = fromJSON[[]int](row.Reminders)
+	if row.Limits != "" {
+		t.Limit, errs[2] = fromJSON[guichet.Limit](row.Limits)
+	}
 	return t, errors.Join(errs[:]...)
 }

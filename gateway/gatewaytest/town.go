@@ -104,6 +104,7 @@ func (c *Town) Claims(s grant.Standing) keyring.Claims {
 	return keyring.Claims{
 		ID: s.ID.String(), UID: s.ID.String(), Scopes: s.Scopes, IssuedAt: s.IssuedAt, ExpiresAt: s.ExpiresAt,
 		ExtraInfo: []byte(`{"request":"` + s.Provider + "/" + s.ExternalID + `"}`), Status: keyring.StatusAt("http://guichet.test", s.StatusIndex),
+		Limit: s.Limit,
 	}
 }
 
