@@ -18,7 +18,7 @@ func main() {
 	connections := flag.Int("connections", 50, "connections at once")
 	requests := flag.Int("requests", 8000, "requests a round")
 	rate := flag.Int("rate", 1500, "requests a second in the open loop")
-	only := flag.String("only", "", "one part alone: intake, check, gateway")
+	only := flag.String("only", "", "one part alone: intake, check, gateway, scale")
 	serve := flag.String("serve", "", "be a reference server (used by bench itself)")
 	flag.Parse()
 	if *serve != "" {
@@ -32,7 +32,7 @@ func main() {
 	for _, part := range []struct {
 		name string
 		run  func() error
-	}{{"intake", b.intake}, {"check", b.check}, {"gateway", b.gateway}} {
+	}{{"intake", b.intake}, {"check", b.check}, {"gateway", b.gateway}, {"scale", b.scale}} {
 		if *only == "" || *only == part.name {
 			fail(part.run())
 		}

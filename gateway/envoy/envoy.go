@@ -115,12 +115,12 @@ func allowed(who gateway.Identity, sent map[string][]string) *authv3.CheckRespon
 
 func denied(err error) *authv3.CheckResponse {
 	a := gateway.Refusal(err)
-	no := &authv3.DeniedHttpResponse{Status: &typev3.HttpStatus{Code: typev3.StatusCode(a.Status)}, Body: string(a.Body)} //nolint:gosec // three digits
+	no := &authv3.DeniedHttpResponse{Status: &typev3.HttpStatus{Code: typev3.StatusCode(a.Status)}, Body: string(a.Body)}
 	for _, name := range slices.Sorted(maps.Keys(a.Header)) {
 		no.Headers = append(no.Headers, replace(name, a.Header.Get(name)))
 	}
 	return &authv3.CheckResponse{
-		Status:       &status.Status{Code: int32(codeOf(err)), Message: guichet.CodeOf(err)}, //nolint:gosec // below twenty
+		Status:       &status.Status{Code: int32(codeOf(err)), Message: guichet.CodeOf(err)},
 		HttpResponse: &authv3.CheckResponse_DeniedResponse{DeniedResponse: no},
 	}
 }
