@@ -82,13 +82,17 @@ func TestStatusListsOfAMillion(t *testing.T) {
 	source.fill(1_000_000, 10_000)
 	_, lists := boardOf(t, source)
 	count := source.highest/keyring.StatusShard + 1
-	raw, documents, sent, largest := 0, 0, 0, 0
+	raw, documents, sent, largest, cwt := 0, 0, 0, 0, 0
 	for n := range count {
 		document, packed := read(t, lists, n)
 		small, _ := read(t, lists, n, "Accept-Encoding", "gzip")
 		raw, documents, sent, largest = raw+len(packed)*3/4, documents+len(document), sent+len(small), max(largest, len(small))
+		cwt += len(inCBOR(t, lists, n))
 	}
-	t.Logf("%d lists: %d bytes of zlib, %d as JWT, %d as sent with gzip; the largest %d", count, raw, documents, sent, largest)
+	t.Logf("%d lists: %d bytes of zlib, %d as JWT, %d as sent with gzip; the largest %d; %d as CWT", count, raw, documents, sent, largest, cwt)
+	if cwt > 20_000 {
+		t.Errorf("all lists are sent as %d bytes, want 20 000 at the most", cwt)
+	}
 	if raw > 20_000 {
 		t.Errorf("%d bytes of compressed bits, want 20 000 at the most", raw)
 	}
