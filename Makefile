@@ -27,6 +27,11 @@ build: assets ## build bin/guichet: one static file, pages included
 	@scripts/needs go >/dev/null
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/guichet ./cmd/guichet
 
+.PHONY: envoy
+envoy: ## build bin/guichet-envoy: the gateway for Envoy, in a module of its own
+	@scripts/needs go >/dev/null
+	cd gateway/envoy && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o ../../bin/guichet-envoy ./guichet-envoy
+
 .PHONY: assets
 assets: web/asset/dist/manifest.json
 

@@ -48,6 +48,11 @@ var mayImport = map[string][]string{
 	"store/storetest":   {"", "store"},
 	"people/peopletest": {"", "people"},
 	"web/webtest":       {},
+	"gateway/envoy":     {"", "gateway", "keyring"},
+
+	"gateway/envoy/guichet-envoy": {"", "gateway", "gateway/envoy"},
+
+	"gateway/gatewaytest": {"", "grant", "keyring", "api", "sim/datapass", "store", "store/storetest"},
 
 	"connector/connectortest": {"", "bank", "ledger", "sim/bank"},
 }
@@ -59,7 +64,7 @@ var mayUse = map[string][]string{
 	"github.com/jackc/pgx":           {"store", "store/storetest"},
 	"modernc.org/sqlite":             {"store", "bench"},
 	"github.com/pressly/goose":       {"store"},
-	"net/http":                       {"api", "web", "web/view", "web/asset", "web/webtest", "gateway", "alarm", "sim/bank", "sim/datapass", "connector/sim", "connector/connectortest", "cmd/guichet", "bench"},
+	"net/http":                       {"api", "web", "web/view", "web/asset", "web/webtest", "gateway", "alarm", "gateway/gatewaytest", "gateway/envoy", "gateway/envoy/guichet-envoy", "sim/bank", "sim/datapass", "connector/sim", "connector/connectortest", "cmd/guichet", "bench"},
 	"github.com/a-h/templ":           {"web", "web/view"},
 	"github.com/chromedp":            {"web/webtest"},
 	"github.com/golang-jwt/jwt":      {"keyring"},
@@ -77,7 +82,10 @@ var mayUse = map[string][]string{
 	"github.com/go-json-experiment":  {"grant", "api"},
 	"os/exec":                        {"store/storetest", "web/webtest", "bench", "connector/process", "worker/woob"},
 	"math/rand":                      {"sim/bank", "bench"},
-	"testing":                        {"store/storetest", "people/peopletest", "web/webtest", "connector/connectortest"},
+	"testing":                        {"store/storetest", "people/peopletest", "web/webtest", "connector/connectortest", "gateway/gatewaytest"},
+	"google.golang.org/grpc":         {"gateway/envoy", "gateway/envoy/guichet-envoy"},
+	"google.golang.org/genproto":     {"gateway/envoy"},
+	"github.com/envoyproxy":          {"gateway/envoy"},
 }
 
 // pure packages are handed time and randomness; they never ask for them.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -50,6 +51,15 @@ func (s *Server) verdict(r *http.Request) (grant.Standing, error) {
 		if !slices.Contains(standing.Scopes, scope) {
 			return standing, keyring.ErrScope
 		}
+	}
+	// Whoever connects: Guichet itself trusts no header about it. How often is
+	// counted by gateways only.
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		at = netip.AddrPort{} // is in no network
+	}
+	if !standing.Limit.Admits(at.Addr()) {
+		return standing, keyring.ErrAddress
 	}
 	return standing, nil
 }

@@ -1,9 +1,11 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -45,6 +47,12 @@ type feed struct {
 	jwks    func() ([]byte, error)
 	changed func() <-chan struct{} // closed at the next commit of this process that blocks
 
+	packing sync.Mutex
+	packed  struct {
+		of   blocklist.Head
+		text []byte
+	}
+
 	asks  chan chan<- error
 	state atomic.Pointer[feedState]
 	news  atomic.Pointer[chan struct{}] // closed when the state is another
@@ -56,6 +64,23 @@ func newFeed(list grant.Reader, jwks func() ([]byte, error), changed func() <-ch
 	news := make(chan struct{})
 	f.news.Store(&news)
 	return f
+}
+
+// snapshot gives the list in one piece, as it is now or was when somebody else last
+// wanted it and nothing was blocked since. It is made once for all who begin anew at
+// the same moment: after a restore that is every gateway.
+func (f *feed) snapshot() (blocklist.Version, []byte, error) {
+	f.packing.Lock()
+	defer f.packing.Unlock()
+	set := f.state.Load().set
+	if f.packed.text == nil || f.packed.of != set.Head() {
+		var text bytes.Buffer
+		if err := set.Write(&text); err != nil {
+			return blocklist.Version{}, nil, err
+		}
+		f.packed.of, f.packed.text = set.Head(), text.Bytes()
+	}
+	return f.packed.of.Version, f.packed.text, nil
 }
 
 // run reads whenever something was blocked, somebody asks, or time has passed,

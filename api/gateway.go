@@ -47,15 +47,19 @@ func (s *Server) snapshot(w http.ResponseWriter, r *http.Request) error {
 	if _, _, err := s.gateway(r); err != nil {
 		return err
 	}
-	state, err := s.feed.now(r.Context())
+	if _, err := s.feed.now(r.Context()); err != nil {
+		return err
+	}
+	version, text, err := s.feed.snapshot()
 	if err != nil {
 		return err
 	}
 	h := w.Header()
 	h.Set("Content-Type", blocklist.MediaType)
 	h.Set("Cache-Control", "no-store")
-	h.Set("ETag", `"`+state.set.Version().String()+`"`)
-	return state.set.Write(w)
+	h.Set("ETag", `"`+version.String()+`"`)
+	_, err = w.Write(text)
+	return err
 }
 
 // blocklist answers where the list stands, at once or when there is something new;

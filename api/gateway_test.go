@@ -102,6 +102,40 @@ func block(t *testing.T, s *store.Store, clock guichet.Clock, id guichet.ID) {
 	}
 }
 
+// The snapshot is made once for all who begin anew together, and never older than
+// the question for it.
+func TestSnapshotIsOfNow(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		r := newReplica(t, db)
+		_, secret, err := gatewaysOf(db).Add(t.Context(), guichet.System("test"), "edge")
+		if err != nil {
+			t.Fatal(err)
+		}
+		tokens := tokensOf(t, db, 8)
+		for n, token := range tokens {
+			block(t, db.Store, db.Clock.Clock(), token)
+			var all sync.WaitGroup
+			for range 4 {
+				all.Go(func() {
+					set, err := blocklist.ReadSnapshot(r.get("/blocklist/snapshot", secret.Reveal()).Body)
+					if err != nil || set.Version().Seq != int64(n)+1 || !set.Token(token) {
+						t.Errorf("after block %d: %v, %v", n+1, set, err)
+					}
+				})
+			}
+			all.Wait()
+		}
+		if _, err := db.RaiseEpoch(t.Context(), guichet.System("test")); err != nil {
+			t.Fatal(err)
+		}
+		set, err := blocklist.ReadSnapshot(r.get("/blocklist/snapshot", secret.Reveal()).Body)
+		if err != nil || set.Version().Epoch < 2 || set.Count() != int64(len(tokens)) {
+			t.Errorf("of the new epoch: %v, %v", set, err)
+		}
+	})
+}
+
 func TestBlocklistAnswers(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *storetest.DB) {

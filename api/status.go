@@ -28,7 +28,7 @@ const (
 	statusResign = time.Minute
 	// fewestLists is how many there are before there is any token: half a million
 	// fit, and whoever has fewer has as many lists.
-	fewestLists = (1 << 20) / grant.StatusShard
+	fewestLists = (1 << 20) / keyring.StatusShard
 )
 
 // A StatusSource is what status lists are made of. Both always read the database
@@ -61,8 +61,14 @@ type statusList struct {
 	packed   string // empty: the bits have changed
 	kid      string
 	signedAt time.Time
-	plain    []byte // the document; empty: packed has changed
-	gzipped  []byte
+	documents
+}
+
+// documents are the forms of one list; without plain, the bits have changed.
+type documents struct {
+	plain   []byte // the JWT
+	gzipped []byte // the same, compressed
+	cwt     []byte // in CBOR, without base64
 }
 
 // NewStatuses makes the lists of the tokens of an address. The key is asked for at
@@ -75,27 +81,27 @@ func (s *Statuses) uri(n int64) string { return fmt.Sprintf("%s/status/%d", s.ur
 
 var errNoList = &guichet.Error{Kind: guichet.NotFound, Code: "unknown_status_list", Reason: "There is no status list of this number."}
 
-// get gives a list as it is now: the document, and the same compressed.
-func (s *Statuses) get(ctx context.Context, n int64) (plain, gzipped []byte, err error) {
+// get gives a list as it is now, in all its forms.
+func (s *Statuses) get(ctx context.Context, n int64) (documents, error) {
 	done, err := s.take(ctx)
 	if err != nil {
-		return nil, nil, err
+		return documents{}, err
 	}
 	defer done()
 	if err := s.catchUp(ctx, n); err != nil {
-		return nil, nil, err
+		return documents{}, err
 	}
 	if n >= int64(len(s.lists)) {
-		return nil, nil, errNoList
+		return documents{}, errNoList
 	}
 	l := s.lists[n]
 	key, now := s.key(), s.clock.Now()
 	if age := now.Sub(l.signedAt); l.plain == nil || l.kid != key.KID || age < 0 || age > statusResign {
 		if err := l.sign(s, n, key, now); err != nil {
-			return nil, nil, err
+			return documents{}, err
 		}
 	}
-	return l.plain, l.gzipped, nil
+	return l.documents, nil
 }
 
 func (s *Statuses) take(ctx context.Context) (done func(), err error) {
@@ -140,7 +146,7 @@ func (s *Statuses) catchUp(ctx context.Context, wanted int64) error {
 	if err != nil {
 		return err
 	}
-	s.grow(highest/grant.StatusShard + 1)
+	s.grow(highest/keyring.StatusShard + 1)
 	return nil
 }
 
@@ -149,13 +155,13 @@ func (s *Statuses) catchUp(ctx context.Context, wanted int64) error {
 func (s *Statuses) grow(n int64) {
 	for room := int64(fewestLists); int64(len(s.lists)) < n; room *= 2 {
 		for int64(len(s.lists)) < room {
-			s.lists = append(s.lists, &statusList{bits: make([]byte, grant.StatusShard/8)})
+			s.lists = append(s.lists, &statusList{bits: make([]byte, keyring.StatusShard/8)})
 		}
 	}
 }
 
 func (s *Statuses) set(index int64) {
-	n, bit := index/grant.StatusShard, index%grant.StatusShard
+	n, bit := index/keyring.StatusShard, index%keyring.StatusShard
 	s.grow(n + 1)
 	l := s.lists[n]
 	l.bits[bit/8] |= 1 << (bit % 8)
@@ -168,9 +174,14 @@ func (l *statusList) sign(s *Statuses, n int64, key *keyring.SigningKey, now tim
 			return err
 		}
 	}
-	document, err := key.SignStatusList(keyring.StatusList{
+	list := keyring.StatusList{
 		URI: s.uri(n), Issuer: s.url, Packed: l.packed, IssuedAt: now, ExpiresAt: now.Add(statusLife), TTL: statusTTL, All: s.url + "/status",
-	})
+	}
+	document, err := key.SignStatusList(list)
+	if err != nil {
+		return err
+	}
+	cwt, err := key.SignStatusListCWT(list)
 	if err != nil {
 		return err
 	}
@@ -182,7 +193,7 @@ func (l *statusList) sign(s *Statuses, n int64, key *keyring.SigningKey, now tim
 	if err := w.Close(); err != nil {
 		return err
 	}
-	l.plain, l.gzipped, l.kid, l.signedAt = []byte(document), small.Bytes(), key.KID, now
+	l.documents, l.kid, l.signedAt = documents{[]byte(document), small.Bytes(), cwt}, key.KID, now
 	return nil
 }
 
@@ -197,7 +208,7 @@ func (s *Statuses) all(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.grow(highest/grant.StatusShard + 1)
+	s.grow(highest/keyring.StatusShard + 1)
 	uris := make([]string, len(s.lists))
 	for n := range uris {
 		uris[n] = s.uri(int64(n))
@@ -221,23 +232,30 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
 		refuse(w, http.StatusNotImplemented, errHistory)
 		return nil
 	}
-	if accept := r.Header.Values("Accept"); len(accept) > 0 && !accepts(accept, statusType, "application/*", "*/*") {
+	accept := r.Header.Values("Accept")
+	jwt := len(accept) == 0 || accepts(accept, statusType, "application/*", "*/*")
+	if !jwt && !accepts(accept, keyring.TypeStatusListCWT) {
 		refuse(w, http.StatusNotAcceptable, errNotThatForm)
 		return nil
 	}
-	plain, gzipped, err := s.Statuses.get(r.Context(), n)
+	list, err := s.Statuses.get(r.Context(), n)
 	if err != nil {
 		return err
 	}
+	document := list.plain
 	h.Set("Content-Type", statusType)
 	h.Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(statusAge/time.Second)))
-	h.Set("Vary", "Accept-Encoding")
+	h.Set("Vary", "Accept, Accept-Encoding")
 	h.Set("X-Content-Type-Options", "nosniff")
-	if accepts(r.Header.Values("Accept-Encoding"), "gzip") {
+	switch {
+	case !jwt: // its bits are compressed, and nothing else is long
+		h.Set("Content-Type", keyring.TypeStatusListCWT)
+		document = list.cwt
+	case accepts(r.Header.Values("Accept-Encoding"), "gzip"):
 		h.Set("Content-Encoding", "gzip")
-		plain = gzipped
+		document = list.gzipped
 	}
-	serveTagged(w, r, plain)
+	serveTagged(w, r, document)
 	return nil
 }
 
@@ -257,7 +275,7 @@ func (s *Server) statuses(w http.ResponseWriter, r *http.Request) error {
 // What a status list is not.
 var (
 	errHistory     = &guichet.Error{Kind: guichet.Invalid, Code: "no_history", Field: "time", Reason: "Status lists of the past are not kept: ask without time."}
-	errNotThatForm = &guichet.Error{Kind: guichet.Invalid, Code: "not_acceptable", Field: "Accept", Reason: "A status list is application/statuslist+jwt here."}
+	errNotThatForm = &guichet.Error{Kind: guichet.Invalid, Code: "not_acceptable", Field: "Accept", Reason: "A status list is application/statuslist+jwt or application/statuslist+cwt here."}
 )
 
 // refuse writes a problem whose status is not that of its kind.

@@ -67,7 +67,7 @@ func bitsOf(t testing.TB, lists http.Handler, key *keyring.SigningKey, n int64) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(bits) != grant.StatusShard/8 {
+	if len(bits) != keyring.StatusShard/8 {
 		t.Fatalf("the list has %d bytes: its length tells something", len(bits))
 	}
 	return bits
@@ -81,14 +81,18 @@ func TestStatusListsOfAMillion(t *testing.T) {
 	source := &memory{head: grant.Head{Epoch: 1}}
 	source.fill(1_000_000, 10_000)
 	_, lists := boardOf(t, source)
-	count := source.highest/grant.StatusShard + 1
-	raw, documents, sent, largest := 0, 0, 0, 0
+	count := source.highest/keyring.StatusShard + 1
+	raw, documents, sent, largest, cwt := 0, 0, 0, 0, 0
 	for n := range count {
 		document, packed := read(t, lists, n)
 		small, _ := read(t, lists, n, "Accept-Encoding", "gzip")
 		raw, documents, sent, largest = raw+len(packed)*3/4, documents+len(document), sent+len(small), max(largest, len(small))
+		cwt += len(inCBOR(t, lists, n))
 	}
-	t.Logf("%d lists: %d bytes of zlib, %d as JWT, %d as sent with gzip; the largest %d", count, raw, documents, sent, largest)
+	t.Logf("%d lists: %d bytes of zlib, %d as JWT, %d as sent with gzip; the largest %d; %d as CWT", count, raw, documents, sent, largest, cwt)
+	if cwt > 20_000 {
+		t.Errorf("all lists are sent as %d bytes, want 20 000 at the most", cwt)
+	}
 	if raw > 20_000 {
 		t.Errorf("%d bytes of compressed bits, want 20 000 at the most", raw)
 	}
@@ -153,7 +157,7 @@ func BenchmarkStatusList(b *testing.B) {
 		index := int64(0)
 		for b.Loop() {
 			source.block(index)
-			index = (index + 1) % grant.StatusShard
+			index = (index + 1) % keyring.StatusShard
 			read(b, lists, 0)
 		}
 	})

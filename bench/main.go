@@ -18,7 +18,7 @@ func main() {
 	connections := flag.Int("connections", 50, "connections at once")
 	requests := flag.Int("requests", 8000, "requests a round")
 	rate := flag.Int("rate", 1500, "requests a second in the open loop")
-	only := flag.String("only", "", "one part alone: intake, check, gateway, waiting, resume, progress, many")
+	only := flag.String("only", "", "one part alone: intake, check, gateway, waiting, resume, progress, many, scale")
 	serve := flag.String("serve", "", "be a reference server (used by bench itself)")
 	flag.Parse()
 	if *serve != "" {
@@ -40,6 +40,7 @@ func main() {
 		{"resume", b.resume},
 		{"progress", b.progress},
 		{"many", b.many},
+		{"scale", b.scale},
 	} {
 		if *only == "" || *only == part.name {
 			fail(part.run())

@@ -149,7 +149,7 @@ func (g *Gateway) judge(token string, scopes []string, from netip.Addr) (Identit
 			return Identity{}, keyring.ErrScope
 		}
 	}
-	if err := g.limited(claims.ID, from); err != nil {
+	if err := g.limited(claims, from); err != nil {
 		return Identity{}, err
 	}
 	who := Identity{Token: claims.ID, Request: requestOf(claims.ExtraInfo), Scopes: claims.Scopes}

@@ -19,24 +19,24 @@ import (
 func TestRevokedIsRefusedAtOnceAndForEver(t *testing.T) {
 	each(t, func(t *testing.T, c *town) {
 		e := c.start(c.config())
-		one, jwt := c.approve()
-		_, other := c.approve()
+		one, jwt := c.Approve()
+		_, other := c.Approve()
 		e.soon(jwt, "ok")
 		for range 3 {
 			if v := e.verdict(jwt, "a", "b"); v != "ok" {
 				t.Fatal(v)
 			}
 		}
-		c.block(one)
+		c.Block(one)
 		e.soon(jwt, "token_revoked")
 		if v := e.verdict(other); v != "ok" {
 			t.Errorf("another token: %s", v)
 		}
 		// The same as any other process would block it: nobody wakes this one.
-		two, jwt2 := c.approve()
+		two, jwt2 := c.Approve()
 		e.soon(jwt2, "ok")
-		away := *c.desk
-		away.Store = c.db.Open().Grant()
+		away := *c.Desk
+		away.Store = c.DB.Open().Grant()
 		if _, err := away.Block(t.Context(), guichet.System("test"), two, grant.Blocking{Reason: "test"}); err != nil {
 			t.Fatal(err)
 		}
@@ -48,10 +48,10 @@ func TestRevokedIsRefusedAtOnceAndForEver(t *testing.T) {
 func TestSameWordsAsGuichet(t *testing.T) {
 	each(t, func(t *testing.T, c *town) {
 		e := c.start(c.config())
-		dead, blocked := c.approve()
-		_, jwt := c.approve()
+		dead, blocked := c.Approve()
+		_, jwt := c.Approve()
 		e.soon(jwt, "ok")
-		c.block(dead)
+		c.Block(dead)
 		e.soon(blocked, "token_revoked")
 		edge := httptest.NewServer(e.Handler())
 		t.Cleanup(edge.Close)
@@ -79,7 +79,7 @@ func TestSameWordsAsGuichet(t *testing.T) {
 			"two": {"Authorization": {bearer}, "X-Api-Key": {jwt}}, "twice": {"X-Api-Key": {jwt, jwt}}, "empty": {"Authorization": {"Bearer "}},
 		} {
 			for _, path := range []string{"/check", "/check?scope=a", "/check?scope=a&scope=b", "/check?scope=c", "/check?scope=a&scope=c"} {
-				status, body, h := ask(c.url, path, headers)
+				status, body, h := ask(c.URL, path, headers)
 				status2, body2, h2 := ask(edge.URL, path, headers)
 				if status != status2 || body != body2 || status == http.StatusNoContent && h2.Get("Content-Length") != "" {
 					t.Errorf("%s %s: %d %s, at the gateway %d %s", name, path, status, body, status2, body2)
@@ -104,9 +104,9 @@ func TestTokensThatAreNotQuiteOurs(t *testing.T) {
 	}
 	config.Shared = []keyring.Key{shared.Key()}
 	e := c.start(config)
-	id, jwt := c.approve()
+	id, jwt := c.Approve()
 	e.soon(jwt, "ok")
-	s, err := c.db.Grant().Standing(t.Context(), id)
+	s, err := c.DB.Grant().Standing(t.Context(), id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,19 +116,19 @@ func TestTokensThatAreNotQuiteOurs(t *testing.T) {
 		"another kind of list":      func(k *keyring.Claims) { k.Status.URI = "http://guichet.test/lists/0" },
 		"no number":                 func(k *keyring.Claims) { k.Status.URI = "http://guichet.test/status/x" },
 	} {
-		claims := c.claims(s)
+		claims := c.Claims(s)
 		change(&claims)
-		if v := e.verdict(c.sign(claims)); v != "invalid_token" {
+		if v := e.verdict(c.Sign(claims)); v != "invalid_token" {
 			t.Errorf("%s: %s", name, v)
 		}
 	}
-	old := c.claims(s)
+	old := c.Claims(s)
 	old.ExpiresAt = time.Now().Add(-time.Second)
-	if v := e.verdict(c.sign(old)); v != "token_expired" {
+	if v := e.verdict(c.Sign(old)); v != "token_expired" {
 		t.Errorf("ended: %s", v)
 	}
 	// A token of before Guichet has a shared key and no index: its id is looked up.
-	legacy := c.claims(s)
+	legacy := c.Claims(s)
 	legacy.Status = keyring.Status{}
 	text, err := shared.Sign(legacy)
 	if err != nil {
@@ -137,17 +137,15 @@ func TestTokensThatAreNotQuiteOurs(t *testing.T) {
 	if v := e.verdict(text); v != "ok" {
 		t.Errorf("a legacy token: %s", v)
 	}
-	c.block(id)
+	c.Block(id)
 	e.soon(text, "token_revoked")
 	// A new key is asked for when a token names it; an old one that is put out of
 	// use stops being good.
-	c.newKey()
-	_, fresh := c.approve()
+	c.NewKey()
+	_, fresh := c.Approve()
 	e.soon(fresh, "ok")
-	c.mu.Lock()
-	c.keys = c.keys[1:]
-	c.mu.Unlock()
-	_, other := c.approve()
+	c.DropKey()
+	_, other := c.Approve()
 	e.soon(other, "ok")
 	e.soon(jwt, "invalid_token")
 }
@@ -159,12 +157,12 @@ func TestCutOff(t *testing.T) {
 	c := newTown(t, store.SQLite)
 	config := c.config()
 	e := c.start(config)
-	dead, blocked := c.approve()
-	_, jwt := c.approve()
-	c.block(dead)
+	dead, blocked := c.Approve()
+	_, jwt := c.Approve()
+	c.Block(dead)
 	e.soon(blocked, "token_revoked")
 	e.soon(jwt, "ok")
-	c.cut.Store(true)
+	c.Cut.Store(true)
 	e.blurred.Store(int64(-time.Hour))
 	e.jumped.Store(int64(config.StaleAfter - 3*time.Second))
 	if v := e.verdict(jwt); v != "ok" {
@@ -203,7 +201,7 @@ func TestCutOff(t *testing.T) {
 	if v := again.verdict(jwt); v != "gateway_cut_off" {
 		t.Errorf("started again, and cut off: %s", v)
 	}
-	c.cut.Store(false)
+	c.Cut.Store(false)
 	again.soon(jwt, "ok")
 	again.soon(blocked, "token_revoked")
 }
@@ -240,12 +238,12 @@ func TestLeaseCountsFromTheQuestion(t *testing.T) {
 func TestRestoredBackup(t *testing.T) {
 	each(t, func(t *testing.T, c *town) {
 		e := c.start(c.config())
-		dead, jwt := c.approve()
-		_, good := c.approve()
+		dead, jwt := c.Approve()
+		_, good := c.Approve()
 		e.soon(good, "ok")
-		c.block(dead)
+		c.Block(dead)
 		e.soon(jwt, "token_revoked")
-		before := c.db.Value("SELECT CAST(seq AS TEXT) FROM blocklist_head")
+		before := c.DB.Value("SELECT CAST(seq AS TEXT) FROM blocklist_head")
 		// The block is undone behind everybody's back, as a backup would.
 		c.undoBlock(dead)
 		e.jumped.Add(int64(9 * time.Second))
@@ -254,22 +252,22 @@ func TestRestoredBackup(t *testing.T) {
 				t.Fatalf("a list that went back from %s is believed", before)
 			}
 		}
-		for began := time.Now(); c.db.Value("SELECT CAST(COUNT(*) AS TEXT) FROM alerts WHERE kind = 'blocklist_went_back'") != "1"; <-time.After(10 * time.Millisecond) {
+		for began := time.Now(); c.DB.Value("SELECT CAST(COUNT(*) AS TEXT) FROM alerts WHERE kind = 'blocklist_went_back'") != "1"; <-time.After(10 * time.Millisecond) {
 			if time.Since(began) > 20*time.Second {
 				t.Fatal("no alert, or more than one")
 			}
 		}
-		if _, err := c.db.RaiseEpoch(t.Context(), guichet.System("test")); err != nil {
+		if _, err := c.DB.RaiseEpoch(t.Context(), guichet.System("test")); err != nil {
 			t.Fatal(err)
 		}
 		e.soon(good, "ok")
 		if v := e.verdict(jwt); v != "token_revoked" {
 			t.Errorf("what was refused is %s after the restore", v)
 		}
-		c.block(dead)
-		third, jwt3 := c.approve()
+		c.Block(dead)
+		third, jwt3 := c.Approve()
 		e.soon(jwt3, "ok")
-		c.block(third)
+		c.Block(third)
 		e.soon(jwt3, "token_revoked")
 	})
 }
@@ -278,7 +276,7 @@ func TestMiddleware(t *testing.T) {
 	t.Parallel()
 	c := newTown(t, store.SQLite)
 	e := c.start(c.config())
-	id, jwt := c.approve()
+	id, jwt := c.Approve()
 	e.soon(jwt, "ok")
 	var seen http.Header
 	h := e.Middleware(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = r.Header }), "a")
@@ -307,8 +305,8 @@ func TestLimits(t *testing.T) {
 	t.Parallel()
 	c := newTown(t, store.SQLite)
 	config := c.config()
-	near, nearJWT := c.approve()
-	often, oftenJWT := c.approve()
+	near, nearJWT := c.Approve()
+	often, oftenJWT := c.Approve()
 	config.Limits = Limits{near.String(): {From: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}, often.String(): {PerMinute: 3}}
 	config.ClientIP = "X-Real-Ip"
 	e := c.start(config)
@@ -338,5 +336,54 @@ func TestLimits(t *testing.T) {
 	e.soon(nearJWT, "address_not_allowed") // it has heard again
 	if got := ask(oftenJWT); got != 204 {
 		t.Errorf("a third of a minute later: %d", got)
+	}
+}
+
+// What a token says of its limit holds without any file, and beside one.
+func TestLimitsOfTheToken(t *testing.T) {
+	t.Parallel()
+	c := newTown(t, store.SQLite)
+	id, before := c.Approve()
+	limit, err := guichet.ParseLimit([]string{"192.0.2.0/24"}, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Desk.Limit(t.Context(), guichet.System("test"), id, limit); err != nil {
+		t.Fatal(err)
+	}
+	_, secret, err := c.Desk.Reveal(t.Context(), guichet.System("test"), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := func(e *edgeAt, jwt, at string) string {
+		t.Helper()
+		_, err := e.Check(t.Context(), jwt, nil, netip.MustParseAddr(at))
+		if err == nil {
+			return "ok"
+		}
+		return guichet.CodeOf(err)
+	}
+	e := c.start(c.config())
+	e.soon(before, "ok") // it was shown before, and says nothing
+	jwt := secret.Reveal()
+	for i, want := range []string{"ok", "ok", "ok", "rate_exceeded"} {
+		if got := from(e, jwt, "192.0.2.1"); got != want {
+			t.Errorf("use %d: %s", i, got)
+		}
+	}
+	if got := from(e, jwt, "198.51.100.1"); got != "address_not_allowed" {
+		t.Errorf("from elsewhere: %s", got)
+	}
+	config := c.config()
+	config.Limits = Limits{"*": {From: []netip.Prefix{netip.MustParsePrefix("192.0.0.0/16"), netip.MustParsePrefix("192.0.2.0/25")}, PerMinute: 1}}
+	narrow := c.start(config)
+	narrow.soon(jwt, "address_not_allowed") // nobody's address
+	for i, want := range []string{"ok", "rate_exceeded"} {
+		if got := from(narrow, jwt, "192.0.2.1"); got != want {
+			t.Errorf("beside a file, use %d: %s", i, got)
+		}
+	}
+	if got := from(narrow, jwt, "192.0.3.1"); got != "address_not_allowed" {
+		t.Errorf("in the file's network alone: %s", got)
 	}
 }

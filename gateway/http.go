@@ -41,16 +41,23 @@ func (g *Gateway) Middleware(next http.Handler, scopes ...string) http.Handler {
 		}
 		r = r.Clone(r.Context())
 		for name := range r.Header {
-			if strings.HasPrefix(name, headerPrefix) {
+			if TellsWho(name) {
 				r.Header.Del(name)
 			}
 		}
-		who.write(r.Header)
+		who.Write(r.Header)
 		next.ServeHTTP(w, r)
 	})
 }
 
-func (who Identity) write(h http.Header) {
+// TellsWho tells whether a header, in any spelling, is one in which only a gateway
+// may say whom a token stands for.
+func TellsWho(name string) bool {
+	return len(name) >= len(headerPrefix) && strings.EqualFold(name[:len(headerPrefix)], headerPrefix)
+}
+
+// Write sets the headers in which the API behind learns it.
+func (who Identity) Write(h http.Header) {
 	h[HeaderToken] = []string{who.Token}
 	h[HeaderRequest] = []string{who.Request}
 	h[HeaderScopes] = []string{strings.Join(who.Scopes, " ")}
@@ -64,11 +71,8 @@ func (g *Gateway) ask(r *http.Request, scopes []string) (Identity, error) {
 	return g.Check(r.Context(), token, scopes, g.clientIP(r))
 }
 
-// clientIP is only looked for when a limit may ask for it.
+// clientIP is the caller's address, for limits; none when it is not known.
 func (g *Gateway) clientIP(r *http.Request) (a netip.Addr) {
-	if len(g.config.Limits) == 0 {
-		return a
-	}
 	if g.config.ClientIP != "" {
 		given := r.Header.Values(g.config.ClientIP)
 		if len(given) != 1 {
@@ -92,7 +96,7 @@ func (g *Gateway) check(w http.ResponseWriter, r *http.Request) {
 	}
 	h := w.Header()
 	h["Cache-Control"] = noStore
-	who.write(h)
+	who.Write(h)
 	w.WriteHeader(http.StatusNoContent)
 }
 
@@ -120,34 +124,48 @@ type problem struct {
 	Code   string `json:"code"`
 }
 
-func refuse(w http.ResponseWriter, err error) {
-	h, code := w.Header(), guichet.CodeOf(err)
-	h.Set("Cache-Control", "no-store")
-	status, body, kind := http.StatusServiceUnavailable, any(struct {
+// An Answer is a refusal as the client is told it, whoever carries it there.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// Refusal is the answer to a token that may not be used, from the error of Check.
+func Refusal(err error) Answer {
+	code := guichet.CodeOf(err)
+	a := Answer{Status: http.StatusServiceUnavailable, Header: http.Header{"Cache-Control": noStore, "Content-Type": {"application/json"}}}
+	body := any(struct {
 		Error string `json:"error"`
-	}{code}), "application/json"
+	}{code})
 	switch guichet.KindOf(err) {
 	case guichet.Unauthorized:
-		status = http.StatusUnauthorized
-		h.Set("WWW-Authenticate", keyring.ChallengeOf(err))
+		a.Status = http.StatusUnauthorized
+		a.Header.Set("WWW-Authenticate", keyring.ChallengeOf(err))
 	case guichet.Forbidden:
-		status = http.StatusForbidden
-		h.Set("WWW-Authenticate", keyring.ChallengeOf(err))
+		a.Status = http.StatusForbidden
+		a.Header.Set("WWW-Authenticate", keyring.ChallengeOf(err))
 	case guichet.TooMany:
-		status = http.StatusTooManyRequests
-		h.Set("Retry-After", "5")
+		a.Status = http.StatusTooManyRequests
+		a.Header.Set("Retry-After", "5")
 	default:
-		h.Set("Retry-After", "5")
-		kind = "application/problem+json"
-		body = problem{"urn:guichet:problem:" + code, http.StatusText(status), status, ErrCutOff.Reason, code}
+		a.Header.Set("Retry-After", "5")
+		a.Header.Set("Content-Type", "application/problem+json")
+		body = problem{"urn:guichet:problem:" + code, http.StatusText(a.Status), a.Status, ErrCutOff.Reason, code}
 	}
-	text, err := json.Marshal(body)
-	if err != nil {
-		status = http.StatusServiceUnavailable
+	if a.Body, err = json.Marshal(body); err != nil {
+		a.Status = http.StatusServiceUnavailable
 	}
-	h.Set("Content-Type", kind)
-	w.WriteHeader(status)
-	_, _ = w.Write(text)
+	return a
+}
+
+func refuse(w http.ResponseWriter, err error) {
+	a := Refusal(err)
+	for name, values := range a.Header {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(a.Status)
+	_, _ = w.Write(a.Body)
 }
 
 // healthz tells whoever watches whether tokens are verified or everything is refused.

@@ -10,16 +10,12 @@ import (
 	"time"
 
 	"guichet"
+	"guichet/keyring"
 )
 
-// A Limit narrows the use of a token at this gateway.
-type Limit struct {
-	From      []netip.Prefix `json:"from"`       // only from these networks; none: from anywhere
-	PerMinute int            `json:"per_minute"` // at this gateway; zero: as often as it likes
-}
-
-// Limits are those of tokens by their id; "*" is for those that have none.
-type Limits map[string]Limit
+// Limits are those of tokens by their id; "*" is for those that have none here. What
+// a token itself says of its limit holds beside them.
+type Limits map[string]guichet.Limit
 
 // ReadLimits reads a JSON file of limits by token id.
 func ReadLimits(path string) (Limits, error) {
@@ -38,40 +34,29 @@ func limitsError(err error) error {
 	return &guichet.Error{Kind: guichet.Invalid, Code: "invalid_limits", Field: "limits", Reason: "The file of limits cannot be read.", Cause: err}
 }
 
-// What a limit refuses.
-var (
-	ErrAddress = &guichet.Error{Kind: guichet.Forbidden, Code: "address_not_allowed", Reason: "The token may not be used from this address."}
-	ErrRate    = &guichet.Error{Kind: guichet.TooMany, Code: "rate_exceeded", Reason: "The token is used too often. Try again in a moment."}
-)
+// ErrRate is what a limit refuses, beside [keyring.ErrAddress].
+var ErrRate = &guichet.Error{Kind: guichet.TooMany, Code: "rate_exceeded", Reason: "The token is used too often. Try again in a moment."}
 
 func isUnknownIndex(err error) bool { return errors.Is(err, errUnknownIndex.Cause) }
 
-func (g *Gateway) limited(token string, from netip.Addr) error {
-	if len(g.config.Limits) == 0 {
-		return nil
-	}
-	l, ok := g.config.Limits[token]
+// limited tells whether a limit forbids this use: the token's own, which its signer
+// wrote, or ours. Both hold.
+func (g *Gateway) limited(c keyring.Claims, from netip.Addr) error {
+	here, ok := g.config.Limits[c.ID]
 	if !ok {
-		if l, ok = g.config.Limits["*"]; !ok {
-			return nil
-		}
+		here = g.config.Limits["*"]
 	}
-	if len(l.From) > 0 && !contains(l.From, from.Unmap()) {
-		return ErrAddress
+	if !c.Limit.Admits(from) || !here.Admits(from) {
+		return keyring.ErrAddress
 	}
-	if l.PerMinute > 0 && !g.rates.take(token, l.PerMinute, g.clocks().Boot) {
+	perMinute := c.Limit.PerMinute
+	if perMinute == 0 || here.PerMinute > 0 && here.PerMinute < perMinute {
+		perMinute = here.PerMinute
+	}
+	if perMinute > 0 && !g.rates.take(c.ID, perMinute, g.clocks().Boot) {
 		return ErrRate
 	}
 	return nil
-}
-
-func contains(networks []netip.Prefix, a netip.Addr) bool {
-	for _, n := range networks {
-		if n.Contains(a) {
-			return true
-		}
-	}
-	return false
 }
 
 // rates has a bucket for each token that is used, which fills with time and holds

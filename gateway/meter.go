@@ -22,7 +22,7 @@ const accepted, otherwise = "accepted", "other"
 
 func newMeter() meter {
 	m := meter{map[string]*atomic.Int64{}, map[Outcome]*atomic.Int64{}, &atomic.Int64{}, &atomic.Bool{}}
-	for _, err := range []*guichet.Error{keyring.ErrNoToken, keyring.ErrTokenExpired, keyring.ErrTokenRevoked, keyring.ErrScope, ErrAddress, ErrRate, ErrCutOff} {
+	for _, err := range []*guichet.Error{keyring.ErrNoToken, keyring.ErrTokenExpired, keyring.ErrTokenRevoked, keyring.ErrScope, keyring.ErrAddress, ErrRate, ErrCutOff} {
 		m.verdicts[err.Code] = &atomic.Int64{}
 	}
 	m.verdicts[accepted], m.verdicts[otherwise] = &atomic.Int64{}, &atomic.Int64{}

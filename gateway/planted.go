@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// planted names the bug to have; the linker sets it, in this package and in
-// blocklist. TestPlantedBugsAreCaught builds each and wants the suite to fail:
+// planted names the bug to have; the linker sets it, in this package, in
+// blocklist and in store. TestPlantedBugsAreCaught builds each and wants the suite to fail:
 //
 //	lease-from-receipt     the lease counts from when the answer came
 //	wall-clock             the lease is measured by the clock people set
@@ -16,6 +16,8 @@ import (
 //	verdict-cache          a verdict is remembered for an hour
 //	out-of-range-is-valid  an index beyond the status list is a good one (blocklist)
 //	msb-first              the first index is the most significant bit (blocklist)
+//	sequence-gap           the number of a block is drawn before the list is locked,
+//	                       so that a later number can be committed first (store)
 var planted string
 
 func leaseFrom(sent, received time.Duration) time.Duration {

@@ -20,11 +20,13 @@ func TestPlantedBugsAreCaught(t *testing.T) {
 		{"verdict-cache", "guichet/gateway", "TestRevokedIsRefusedAtOnceAndForEver/sqlite"},
 		{"out-of-range-is-valid", "guichet/blocklist", bits},
 		{"msb-first", "guichet/blocklist", bits},
+		{"sequence-gap", "guichet/store", "TestBlocklistFollowsCommits"},
+		{"", "guichet/store", "TestBlocklistFollowsCommits"},
 		{"", "guichet/gateway", "TestLeaseCountsFromTheQuestion|TestTokensThatAreNotQuiteOurs|TestMiddleware"},
 		{"", "guichet/blocklist", bits},
 	} {
 		out, err := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-tags", "planted",
-			"-ldflags", "-X guichet/gateway.planted="+bug.name+" -X guichet/blocklist.planted="+bug.name, "-run", bug.tests, bug.pkg).CombinedOutput()
+			"-ldflags", "-X guichet/gateway.planted="+bug.name+" -X guichet/blocklist.planted="+bug.name+" -X guichet/store.planted="+bug.name, "-run", bug.tests, bug.pkg).CombinedOutput()
 		ran := strings.Contains(string(out), "--- FAIL: ") || strings.Contains(string(out), "ok  \t"+bug.pkg)
 		switch {
 		case !ran || strings.Contains(string(out), "no tests to run"):

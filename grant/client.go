@@ -128,12 +128,3 @@ func (d *Desk) AuthenticateClient(ctx context.Context, id guichet.ID, secret gui
 }
 
 func hashSecret(s guichet.Secret) [32]byte { return sha256.Sum256([]byte(s.Reveal())) }
-
-// StatusShard is how many bits one status list has. Every list is full size from
-// the start, so that its length tells nothing.
-const StatusShard = 1 << 17
-
-// StatusPlace tells in which status list a token has its bit, and which.
-func (t Token) StatusPlace() (list, index int64) {
-	return t.StatusIndex / StatusShard, t.StatusIndex % StatusShard
-}

@@ -3,6 +3,7 @@ package grant_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -241,6 +242,39 @@ func TestBlockTellsAndReplaces(t *testing.T) {
 		}
 		if n := len(d.letters("token_blocked")); n != 1 {
 			t.Errorf("%d letters for one block", n)
+		}
+	})
+}
+
+// A limit is kept, noted, passed on to the token that replaces this one, and taken
+// away again; a blocked token has no use to narrow.
+func TestLimit(t *testing.T) {
+	each(t, func(t *testing.T, d desk) {
+		id := d.send("approve", noon, 1)
+		limit, err := guichet.ParseLimit([]string{"192.0.2.0/24"}, 60)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Limit(t.Context(), operator, id, limit); err != nil || d.token(id).Limit.String() != "192.0.2.0/24 60/min" {
+			t.Fatalf("%+v, %v", d.token(id), err)
+		}
+		d.send("approve", noon+1, 1)
+		if got := d.token(id).Limit; got.String() != limit.String() {
+			t.Errorf("approved again: %v", got)
+		}
+		deeds, err := d.office().Deeds(t.Context(), "api_entreprise/1")
+		if err != nil || !slices.ContainsFunc(deeds, func(e guichet.AuditEntry) bool {
+			return e.Deed == "token.limited" && strings.Contains(e.Detail, "192.0.2.0/24 60/min") && e.Actor == operator
+		}) {
+			t.Errorf("%+v, %v", deeds, err)
+		}
+		replacement, err := d.Block(t.Context(), operator, id, grant.Blocking{Reason: "leaked", Replace: true})
+		if err != nil || d.token(replacement).Limit.String() != limit.String() {
+			t.Errorf("the replacement: %+v, %v", d.token(replacement), err)
+		}
+		code(t, d.Limit(t.Context(), operator, id, guichet.Limit{}), grant.ErrTokenBlocked)
+		if err := d.Limit(t.Context(), operator, replacement, guichet.Limit{}); err != nil || !d.token(replacement).Limit.IsZero() {
+			t.Errorf("%+v, %v", d.token(replacement), err)
 		}
 	})
 }

@@ -45,7 +45,7 @@ func (d *Desk) Block(ctx context.Context, by guichet.Actor, id guichet.ID, b Blo
 			return ErrBlocked
 		}
 		if b.Replace {
-			if replacement, err = d.issue(tx, by, request, token.Authorization, token.Scopes, now); err != nil {
+			if replacement, err = d.issue(tx, by, request, token.Authorization, token.Scopes, token.Limit, now); err != nil {
 				return err
 			}
 		}
@@ -94,6 +94,11 @@ func (d *Desk) tellBlocked(tx Tx, r Request, id guichet.ID, at time.Time, reason
 
 // Issue gives a validated request one more token.
 func (d *Desk) Issue(ctx context.Context, by guichet.Actor, provider, externalID string) (id guichet.ID, err error) {
+	return d.IssueLimited(ctx, by, provider, externalID, guichet.Limit{})
+}
+
+// IssueLimited gives a validated request one more token, of narrower use.
+func (d *Desk) IssueLimited(ctx context.Context, by guichet.Actor, provider, externalID string, limit guichet.Limit) (id guichet.ID, err error) {
 	err = d.Store.Update(ctx, func(tx Tx) error {
 		request, _, err := tx.Find(provider, externalID, [32]byte{})
 		switch {
@@ -106,19 +111,19 @@ func (d *Desk) Issue(ctx context.Context, by guichet.Actor, provider, externalID
 		if n := len(request.Tokens); n > 0 {
 			authorization = request.Tokens[n-1].Authorization
 		}
-		id, err = d.issue(tx, by, request, authorization, request.Scopes, d.Clock.Now())
+		id, err = d.issue(tx, by, request, authorization, request.Scopes, limit, d.Clock.Now())
 		return err
 	})
 	return id, err
 }
 
-func (d *Desk) issue(tx Tx, by guichet.Actor, r Request, authorization string, scopes []string, now time.Time) (guichet.ID, error) {
+func (d *Desk) issue(tx Tx, by guichet.Actor, r Request, authorization string, scopes []string, limit guichet.Limit, now time.Time) (guichet.ID, error) {
 	if r.Situation() != IsValidated {
 		return "", ErrNotValidated
 	}
 	token := Token{
 		ID: d.Clock.NewID(), RequestID: r.ID, Authorization: authorization, Scopes: scopes, Title: r.Title,
-		IssuedAt: now, ExpiresAt: ExpiryFrom(now),
+		IssuedAt: now, ExpiresAt: ExpiryFrom(now), Limit: limit,
 	}
 	if err := tx.Issue(&token); err != nil {
 		return "", err
@@ -292,6 +297,30 @@ func (d *Desk) findToken(tx Tx, s Standing) (Request, Token, error) {
 		}
 	}
 	return Request{}, Token{}, ErrNoToken
+}
+
+// Limit narrows the use of a token, or widens it again. Gateways read it in the JWT:
+// it holds for those that are shown from now on, while who has an earlier one goes on
+// as before. To narrow that one too, issue another and block it.
+func (d *Desk) Limit(ctx context.Context, by guichet.Actor, id guichet.ID, limit guichet.Limit) error {
+	standing, err := d.Store.Standing(ctx, id)
+	if err != nil {
+		return err
+	}
+	return d.Store.Update(ctx, func(tx Tx) error {
+		request, token, err := d.findToken(tx, standing)
+		switch {
+		case err != nil:
+			return err
+		case !token.BlockedAt.IsZero():
+			return ErrTokenBlocked
+		}
+		token.Limit = limit
+		if err := tx.Amend(&token); err != nil {
+			return err
+		}
+		return d.audit(tx, by, "token.limited", request.Subject(), map[string]string{"token": id.String(), "limit": limit.String()})
+	})
 }
 
 // Extend gives a token 18 more months from now, by the hand of an operator.

@@ -209,6 +209,7 @@ type Token struct {
 	BlockedAt     time.Time // zero: not blocked; never goes back to zero
 	BlockReason   string
 	Reminders     []int // days before the end already announced
+	Limit         guichet.Limit
 	Version       int64
 }
 

@@ -13,6 +13,7 @@ var (
 	ErrNoToken      = &guichet.Error{Kind: guichet.Unauthorized, Code: "invalid_token", Reason: "There is no token, or it is not one of ours."}
 	ErrTokenExpired = &guichet.Error{Kind: guichet.Unauthorized, Code: "token_expired", Reason: "The token has ended."}
 	ErrTokenRevoked = &guichet.Error{Kind: guichet.Unauthorized, Code: "token_revoked", Reason: "The token was taken back."}
+	ErrAddress      = &guichet.Error{Kind: guichet.Forbidden, Code: "address_not_allowed", Reason: "The token may not be used from this address."}
 	ErrScope        = &guichet.Error{Kind: guichet.Forbidden, Code: "insufficient_scope", Reason: "The token does not cover what is asked."}
 )
 
@@ -40,7 +41,8 @@ func ChallengeOf(err error) string {
 }
 
 // StatusShard is how many bits one status list has. A token names its list and
-// its bit in it; the blocklist counts through all lists.
+// its bit in it; the blocklist counts through all lists. Every list is full size
+// from the start, so that its length tells nothing.
 const StatusShard = 1 << 17
 
 // StatusAt is the status of the token with this index, in the lists at this address.

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"guichet"
 )
 
 // Claims is what a token says. Absent claims are zero. Values given by a
@@ -23,6 +25,7 @@ type Claims struct {
 	Version   string
 	ExtraInfo json.RawMessage // a JSON object
 	Status    Status
+	Limit     guichet.Limit
 
 	// Only is not a claim: it is Key.Only of the key that verified the token.
 	Only []string
@@ -55,6 +58,7 @@ type claimsJSON struct {
 	Version   string          `json:"version,omitempty"`
 	ExtraInfo json.RawMessage `json:"extra_info,omitempty"`
 	Status    *statusJSON     `json:"status,omitempty"`
+	Limits    *guichet.Limit  `json:"limits,omitempty"`
 }
 
 type statusJSON struct {
@@ -79,6 +83,9 @@ func (c Claims) MarshalJSON() ([]byte, error) {
 	}
 	if c.Status.URI != "" {
 		out.Status = &statusJSON{statusListJSON{Index: c.Status.Index, URI: c.Status.URI}}
+	}
+	if !c.Limit.IsZero() {
+		out.Limits = &c.Limit
 	}
 	return json.Marshal(out)
 }
@@ -112,6 +119,9 @@ func parseClaims(payload []byte) (Claims, error) {
 	}
 	if status := r.object("status"); status != nil {
 		c.Status = r.statusList(status)
+	}
+	if limits := r.object("limits"); limits != nil {
+		c.Limit = r.limit(limits)
 	}
 	return c, r.err
 }
@@ -222,6 +232,36 @@ func (r *claimReader) statusList(status json.RawMessage) Status {
 		return Status{}
 	}
 	return out
+}
+
+// limit reads what narrows the token. A member that we do not know could narrow it
+// further: it is refused, and the token with it.
+func (r *claimReader) limit(limits json.RawMessage) guichet.Limit {
+	inner, err := parseObject(limits)
+	if err != nil {
+		r.fail("limits", "a clear object")
+		return guichet.Limit{}
+	}
+	for name := range inner {
+		if name != "from" && name != "per_minute" {
+			r.fail("limits", "one that we know")
+			return guichet.Limit{}
+		}
+	}
+	in, perMinute := claimReader{members: inner}, int64(0)
+	if raw, ok := inner["per_minute"]; ok {
+		perMinute = in.number("limits.per_minute", raw)
+	}
+	from := in.texts("from")
+	if raw, ok := inner["from"]; ok && len(from) == 0 || in.err != nil || string(raw) == "null" {
+		r.fail("limits", "networks and a number") // no network at all is not any network
+		return guichet.Limit{}
+	}
+	l, err := guichet.ParseLimit(from, int(min(perMinute, guichet.MostPerMinute+1)))
+	if err != nil {
+		r.fail("limits", "networks and a number")
+	}
+	return l
 }
 
 // parseObject reads one JSON object, its values left as they are: valid UTF-8,

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"guichet"
 )
 
 func TestParseObject(t *testing.T) {
@@ -48,4 +50,37 @@ func TestParseObjectSeesEveryDuplicate(t *testing.T) {
 			t.Fatalf("%s: %d members, %v", text, len(got), err)
 		}
 	})
+}
+
+// A limit is read back as it was written; one that is not clear is not "no limit".
+func TestLimitsOfClaims(t *testing.T) {
+	t.Parallel()
+	limit, err := guichet.ParseLimit([]string{"192.0.2.0/24", "2001:db8::/32"}, 600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(Claims{ID: "x", Limit: limit})
+	if err != nil || !strings.Contains(string(text), `"limits":{"from":["192.0.2.0/24","2001:db8::/32"],"per_minute":600}`) {
+		t.Fatalf("%s, %v", text, err)
+	}
+	if c, err := parseClaims(text); err != nil || c.Limit.String() != limit.String() {
+		t.Errorf("%v, %v", c.Limit, err)
+	}
+	if text, err = json.Marshal(Claims{ID: "x"}); err != nil || strings.Contains(string(text), "limits") {
+		t.Errorf("%s, %v", text, err)
+	}
+	for text, want := range map[string]string{`{}`: "none", `null`: "none", `{"per_minute":7}`: "7/min", `{"from":["192.0.2.1"]}`: "192.0.2.1/32"} {
+		if c, err := parseClaims([]byte(`{"limits":` + text + `}`)); err != nil || c.Limit.String() != want {
+			t.Errorf("%s: %v, %v", text, c.Limit, err)
+		}
+	}
+	for _, text := range []string{
+		`[]`, `"x"`, `1`, `{"from":[]}`, `{"from":null}`, `{"from":"192.0.2.1"}`, `{"from":["x"]}`, `{"from":[null]}`, `{"per_minute":-1}`, `{"per_minute":1e2}`,
+		`{"per_minute":null}`, `{"per_minute":"6"}`, `{"per_minute":9223372036854775808}`, `{"per_minute":4294967297}`, `{"From":["192.0.2.1"]}`, `{"per_hour":1}`,
+		`{"per_minute":1,"per_minute":2}`,
+	} {
+		if c, err := parseClaims([]byte(`{"limits":` + text + `}`)); err == nil {
+			t.Errorf("%s: read as %v", text, c.Limit)
+		}
+	}
 }

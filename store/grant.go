@@ -231,7 +231,7 @@ func (t *grantTx) Issue(token *grant.Token) error {
 			n, err := t.q.InsertToken(t.ctx, query.InsertTokenParams{
 				ID: string(token.ID), RequestID: string(token.RequestID), AuthorizationID: token.Authorization, StatusIndex: token.StatusIndex,
 				Scopes: asJSON(token.Scopes), Title: token.Title, LegacyID: token.LegacyID, IssuedAt: micros(token.IssuedAt),
-				ExpiresAt: micros(token.ExpiresAt), Reminders: asJSON(token.Reminders),
+				ExpiresAt: micros(token.ExpiresAt), Reminders: asJSON(token.Reminders), Limits: limitText(token.Limit),
 			})
 			if err != nil || n == 1 {
 				t.store.indexWindow.Store(window)
@@ -245,7 +245,7 @@ func (t *grantTx) Issue(token *grant.Token) error {
 func (t *grantTx) Amend(token *grant.Token) error {
 	n, err := t.q.AmendToken(t.ctx, query.AmendTokenParams{
 		AuthorizationID: token.Authorization, Scopes: asJSON(token.Scopes), Title: token.Title, ExpiresAt: micros(token.ExpiresAt),
-		BlockAt: micros(token.BlockAt), BlockReason: token.BlockReason, Reminders: asJSON(token.Reminders), ID: string(token.ID),
+		BlockAt: micros(token.BlockAt), BlockReason: token.BlockReason, Reminders: asJSON(token.Reminders), Limits: limitText(token.Limit), ID: string(token.ID),
 		Version: token.Version,
 	})
 	if err == nil && n != 1 {
@@ -259,9 +259,7 @@ func (t *grantTx) Block(ids []guichet.ID, at time.Time, reason string) (int, err
 	if len(ids) == 0 {
 		return 0, nil
 	}
-	// From here to the commit no other transaction can block anything: the order
-	// of the sequence is the order of the commits.
-	head, err := t.q.LockBlocklist(t.ctx)
+	seq, err := t.endOfBlocklist()
 	if err != nil {
 		return 0, err
 	}
@@ -274,14 +272,14 @@ func (t *grantTx) Block(ids []guichet.ID, at time.Time, reason string) (int, err
 		if err != nil {
 			return 0, err
 		}
-		head.Seq++
+		seq++
 		blocked++
-		if err := t.q.InsertBlocked(t.ctx, query.InsertBlockedParams{Seq: head.Seq, TokenID: string(id), StatusIndex: index, At: micros(at)}); err != nil {
+		if err := t.q.InsertBlocked(t.ctx, query.InsertBlockedParams{Seq: seq, TokenID: string(id), StatusIndex: index, At: micros(at)}); err != nil {
 			return 0, err
 		}
 	}
 	t.touch(BlocklistRaised)
-	return blocked, t.q.AdvanceBlocklist(t.ctx, head.Seq)
+	return blocked, t.advanceBlocklist(seq)
 }
 
 func (t *grantTx) Resolve(id guichet.ID, at time.Time) error {
@@ -355,14 +353,24 @@ func requestOf(row query.Request) (r grant.Request, err error) {
 	return r, errors.Join(errs[:]...)
 }
 
+func limitText(l guichet.Limit) string {
+	if l.IsZero() {
+		return ""
+	}
+	return asJSON(l)
+}
+
 func tokenOf(row query.Token) (t grant.Token, err error) {
 	t = grant.Token{
 		ID: guichet.ID(row.ID), RequestID: guichet.ID(row.RequestID), Authorization: row.AuthorizationID, StatusIndex: row.StatusIndex,
 		Title: row.Title, LegacyID: row.LegacyID, IssuedAt: instant(row.IssuedAt), ExpiresAt: instant(row.ExpiresAt),
 		BlockAt: instant(row.BlockAt), BlockedAt: instant(row.BlockedAt), BlockReason: row.BlockReason, Version: row.Version,
 	}
-	var errs [2]error
+	var errs [3]error
 	t.Scopes, errs[0] = fromJSON[[]string](row.Scopes)
 	t.Reminders, errs[1] = fromJSON[[]int](row.Reminders)
+	if row.Limits != "" {
+		t.Limit, errs[2] = fromJSON[guichet.Limit](row.Limits)
+	}
 	return t, errors.Join(errs[:]...)
 }

@@ -52,7 +52,7 @@ func entryWords(ctx context.Context, d grant.Delivery) string {
 var deedWords = map[string]view.Meaning{
 	"request.revoked": view.Stopped, "request.purged": view.Neutral, "token.blocked": view.Stopped, "token.block_foreseen": view.Warning,
 	"token.issued": view.Good, "token.revealed": view.Neutral, "delivery.replayed": view.Neutral,
-	"token.prolonged": view.Good, "token.lent": view.Neutral, "token.taken_over": view.Neutral, "token.reminded": view.Neutral,
+	"token.prolonged": view.Good, "token.limited": view.Neutral, "token.lent": view.Neutral, "token.taken_over": view.Neutral, "token.reminded": view.Neutral,
 	"delivery.accepted": view.Good, "delivery.dismissed": view.Neutral,
 }
 
@@ -83,8 +83,10 @@ func timeline(ctx context.Context, deliveries []grant.Delivery, deeds []guichet.
 		detail := map[string]string{}
 		_ = json.Unmarshal([]byte(a.Detail), &detail) // an entry without detail is still told
 		e.Says = view.Say(ctx, "deed."+a.Deed, "Token", shortOf(detail["token"]))
-		if detail["reason"] != "" {
-			e.Says += " · " + detail["reason"]
+		for _, more := range []string{"reason", "limit"} {
+			if detail[more] != "" {
+				e.Says += " · " + detail[more]
+			}
 		}
 		if detail["token"] != "" {
 			e.URL = view.PathTokens + "/" + detail["token"]

@@ -5,18 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net"
 	"net/http"
 	"os"
-	"runtime/debug"
-	"strings"
 	"time"
 
 	"guichet"
 	"guichet/gateway"
 	"guichet/grant"
-	"guichet/keyring"
 )
 
 type gatewayCmd struct {
@@ -56,20 +52,8 @@ func (c gatewayRunCmd) Run(ctx context.Context, all *cli) error {
 		Upstream: c.Upstream, Credential: config.GatewayToken, StaleAfter: c.StaleAfter, StateDir: c.State, ClientIP: c.ClientIP,
 		Version: version, Clock: guichet.SystemClock(), Log: log,
 	}
-	for name, path := range c.Shared {
-		b, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		key, err := keyring.LoadSigningKey("hs256-"+name, keyring.HS256, []byte(strings.TrimSpace(string(b))), options.Clock.Now())
-		if err != nil {
-			return err
-		}
-		named := key.Key()
-		named.Only = []string{name}
-		old := named // tokens of before Guichet name no key
-		old.KID, old.WithoutKID = "hs256-without-name-"+name, true
-		options.Shared = append(options.Shared, named, old)
+	if options.Shared, err = gateway.ReadShared(c.Shared, options.Clock.Now()); err != nil {
+		return err
 	}
 	if c.Limits != "" {
 		if options.Limits, err = gateway.ReadLimits(c.Limits); err != nil {
@@ -92,7 +76,7 @@ func serveGateway(ctx context.Context, g *gateway.Gateway, l net.Listener) error
 	server := &http.Server{Handler: g.Handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	tune(g)
+	g.Tune()
 	kept := make(chan error, 1)
 	go func() { kept <- g.Run(ctx) }()
 	failed := make(chan error, 1)
@@ -111,24 +95,6 @@ func serveGateway(ctx context.Context, g *gateway.Gateway, l net.Listener) error
 	err = errors.Join(err, server.Shutdown(end))
 	stop()
 	return errors.Join(err, <-kept)
-}
-
-// tune lets the collector rest: what lives is a few megabytes, and at the usual
-// setting it would run a hundred times a second. The limit keeps the whole small; a
-// list that needs more gets the usual setting.
-func tune(g *gateway.Gateway) {
-	const small, most = 16 << 20, 56 << 20
-	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
-		return
-	}
-	if g.Memory() > small {
-		debug.SetGCPercent(100)
-		debug.SetMemoryLimit(math.MaxInt64)
-	} else {
-		debug.SetGCPercent(400)
-		debug.SetMemoryLimit(most)
-	}
-	time.AfterFunc(time.Minute, func() { tune(g) })
 }
 
 type gatewayAddCmd struct {

@@ -53,6 +53,8 @@ type tokenJSON struct {
 	BlockedAt     *time.Time `json:"blocked_at"`
 	Authorization string     `json:"authorization"`
 	Scopes        []string   `json:"scopes"`
+
+	Limits guichet.Limit `json:"limits"`
 }
 
 type deliveryJSON struct {
@@ -85,7 +87,7 @@ func requestOut(r grant.Request) requestJSON {
 	}
 	for _, t := range r.Tokens {
 		out.Tokens = append(out.Tokens, tokenJSON{
-			t.ID, t.IssuedAt, t.ExpiresAt, moment(t.BlockAt), moment(t.BlockedAt), t.Authorization, append([]string{}, t.Scopes...),
+			t.ID, t.IssuedAt, t.ExpiresAt, moment(t.BlockAt), moment(t.BlockedAt), t.Authorization, append([]string{}, t.Scopes...), t.Limit,
 		})
 	}
 	return out
@@ -179,6 +181,7 @@ type tokenCmd struct {
 	Show   tokenShowCmd   `cmd:"" help:"Print a token in clear. This is noted in the audit."`
 	Block  tokenBlockCmd  `cmd:"" help:"Block a token, now or at a date."`
 	Issue  tokenIssueCmd  `cmd:"" help:"Issue one more token to a validated request."`
+	Limit  tokenLimitCmd  `cmd:"" help:"Say from which networks and how often a token may be used; without any: as it likes."`
 	Import tokenImportCmd `cmd:"" help:"Take over tokens that another service issued."`
 }
 
@@ -232,14 +235,49 @@ func replacementLine(id guichet.ID) string {
 	return "replaced by\t" + id.String() + "\n"
 }
 
+// limitFlags are what narrows a token.
+type limitFlags struct {
+	From      []string `help:"Only from this network, such as 192.0.2.0/24; may be repeated."`
+	PerMinute int      `help:"How often a minute, at each gateway."`
+}
+
+type tokenLimitCmd struct {
+	ID string `arg:""`
+	limitFlags
+}
+
+func (c tokenLimitCmd) Run(ctx context.Context, t terminal, all *cli) error {
+	return withProgram(ctx, all, func(p *program) error {
+		id, err := guichet.ParseID(c.ID)
+		if err != nil {
+			return err
+		}
+		limit, err := guichet.ParseLimit(c.From, c.PerMinute)
+		if err != nil {
+			return err
+		}
+		if err := p.grant.Limit(ctx, atCommandLine(), id, limit); err != nil {
+			return err
+		}
+		return t.print(map[string]any{"id": id, "limits": limit}, func(w io.Writer) {
+			_, _ = fmt.Fprintf(w, "%s\t%s\nJWTs that were shown before do not say so: hand over the new one.\n", id, limit)
+		})
+	})
+}
+
 type tokenIssueCmd struct {
 	Provider   string `arg:""`
 	ExternalID string `arg:""`
+	limitFlags
 }
 
 func (c tokenIssueCmd) Run(ctx context.Context, t terminal, all *cli) error {
 	return withProgram(ctx, all, func(p *program) error {
-		id, err := p.grant.Issue(ctx, atCommandLine(), c.Provider, c.ExternalID)
+		limit, err := guichet.ParseLimit(c.From, c.PerMinute)
+		if err != nil {
+			return err
+		}
+		id, err := p.grant.IssueLimited(ctx, atCommandLine(), c.Provider, c.ExternalID, limit)
 		if err != nil {
 			return err
 		}

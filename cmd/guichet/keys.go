@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -137,10 +136,9 @@ func (k *keys) mint(t grant.Standing) (guichet.Secret, error) {
 		return "", err
 	}
 	id := t.ID.String()
-	list, index := t.StatusPlace()
 	jwt, err := key.Sign(keyring.Claims{
 		Issuer: k.config.URL, Subject: t.Title, ID: id, UID: id, Scopes: t.Scopes, IssuedAt: t.IssuedAt, ExpiresAt: t.ExpiresAt,
-		Version: "1.0", ExtraInfo: info, Status: keyring.Status{Index: index, URI: fmt.Sprintf("%s/status/%d", k.config.URL, list)},
+		Version: "1.0", ExtraInfo: info, Status: keyring.StatusAt(k.config.URL, t.StatusIndex), Limit: t.Limit,
 	})
 	return guichet.Secret(jwt), err
 }

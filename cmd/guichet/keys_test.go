@@ -33,7 +33,7 @@ func process(t *testing.T, db *storetest.DB, s *store.Store, file string) *keys 
 
 func minted(t *testing.T, k *keys, provider string) string {
 	t.Helper()
-	jwt, err := k.mint(grant.Standing{Provider: provider, Token: grant.Token{ID: "0196a1b2-0000-7000-8000-000000000001", StatusIndex: 3*grant.StatusShard + 5}})
+	jwt, err := k.mint(grant.Standing{Provider: provider, Token: grant.Token{ID: "0196a1b2-0000-7000-8000-000000000001", StatusIndex: 3*keyring.StatusShard + 5}})
 	if err != nil {
 		t.Fatal(err)
 	}

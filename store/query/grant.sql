@@ -42,14 +42,14 @@ SELECT CAST(COALESCE(MAX(status_index), 0) AS BIGINT) FROM tokens;
 
 -- name: InsertToken :execrows
 INSERT INTO tokens (id, request_id, authorization_id, status_index, scopes, title, legacy_id, issued_at, expires_at, block_at,
-  blocked_at, block_reason, reminders, version)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, '', $10, 1)
+  blocked_at, block_reason, reminders, version, limits)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, '', $10, 1, $11)
 ON CONFLICT (status_index) DO NOTHING;
 
 -- name: AmendToken :execrows
 UPDATE tokens SET authorization_id = $1, scopes = $2, title = $3, expires_at = $4, block_at = $5, block_reason = $6,
-  reminders = $7, version = version + 1
-WHERE id = $8 AND version = $9;
+  reminders = $7, limits = $8, version = version + 1
+WHERE id = $9 AND version = $10;
 
 -- name: LockBlocklist :one
 UPDATE blocklist_head SET seq = seq WHERE id = 1 RETURNING epoch, seq;

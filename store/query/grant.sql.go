@@ -38,8 +38,8 @@ func (q *Queries) AdvanceChain(ctx context.Context, arg AdvanceChainParams) (int
 
 const amendToken = `-- name: AmendToken :execrows
 UPDATE tokens SET authorization_id = $1, scopes = $2, title = $3, expires_at = $4, block_at = $5, block_reason = $6,
-  reminders = $7, version = version + 1
-WHERE id = $8 AND version = $9
+  reminders = $7, limits = $8, version = version + 1
+WHERE id = $9 AND version = $10
 `
 
 type AmendTokenParams struct {
@@ -50,6 +50,7 @@ type AmendTokenParams struct {
 	BlockAt         int64
 	BlockReason     string
 	Reminders       string
+	Limits          string
 	ID              string
 	Version         int64
 }
@@ -63,6 +64,7 @@ func (q *Queries) AmendToken(ctx context.Context, arg AmendTokenParams) (int64, 
 		arg.BlockAt,
 		arg.BlockReason,
 		arg.Reminders,
+		arg.Limits,
 		arg.ID,
 		arg.Version,
 	)
@@ -145,7 +147,7 @@ func (q *Queries) BlocklistHead(ctx context.Context) (BlocklistHeadRow, error) {
 }
 
 const blocksDue = `-- name: BlocksDue :many
-SELECT id, request_id, authorization_id, status_index, scopes, title, legacy_id, issued_at, expires_at, block_at, blocked_at, block_reason, reminders, version FROM tokens WHERE block_at <> 0 AND blocked_at = 0 AND block_at <= $1 ORDER BY block_at LIMIT 500
+SELECT id, request_id, authorization_id, status_index, scopes, title, legacy_id, issued_at, expires_at, block_at, blocked_at, block_reason, reminders, version, limits FROM tokens WHERE block_at <> 0 AND blocked_at = 0 AND block_at <= $1 ORDER BY block_at LIMIT 500
 `
 
 func (q *Queries) BlocksDue(ctx context.Context, blockAt int64) ([]Token, error) {
@@ -172,6 +174,7 @@ func (q *Queries) BlocksDue(ctx context.Context, blockAt int64) ([]Token, error)
 			&i.BlockReason,
 			&i.Reminders,
 			&i.Version,
+			&i.Limits,
 		); err != nil {
 			return nil, err
 		}
@@ -717,8 +720,8 @@ func (q *Queries) InsertRequest(ctx context.Context, arg InsertRequestParams) (i
 
 const insertToken = `-- name: InsertToken :execrows
 INSERT INTO tokens (id, request_id, authorization_id, status_index, scopes, title, legacy_id, issued_at, expires_at, block_at,
-  blocked_at, block_reason, reminders, version)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, '', $10, 1)
+  blocked_at, block_reason, reminders, version, limits)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, '', $10, 1, $11)
 ON CONFLICT (status_index) DO NOTHING
 `
 
@@ -733,6 +736,7 @@ type InsertTokenParams struct {
 	IssuedAt        int64
 	ExpiresAt       int64
 	Reminders       string
+	Limits          string
 }
 
 func (q *Queries) InsertToken(ctx context.Context, arg InsertTokenParams) (int64, error) {
@@ -747,6 +751,7 @@ func (q *Queries) InsertToken(ctx context.Context, arg InsertTokenParams) (int64
 		arg.IssuedAt,
 		arg.ExpiresAt,
 		arg.Reminders,
+		arg.Limits,
 	)
 	if err != nil {
 		return 0, err
@@ -1061,7 +1066,7 @@ func (q *Queries) ResolveDelivery(ctx context.Context, arg ResolveDeliveryParams
 }
 
 const standing = `-- name: Standing :one
-SELECT tokens.id, tokens.request_id, tokens.authorization_id, tokens.status_index, tokens.scopes, tokens.title, tokens.legacy_id, tokens.issued_at, tokens.expires_at, tokens.block_at, tokens.blocked_at, tokens.block_reason, tokens.reminders, tokens.version, requests.provider, requests.external_id, requests.title AS request_title, requests.organization, requests.status
+SELECT tokens.id, tokens.request_id, tokens.authorization_id, tokens.status_index, tokens.scopes, tokens.title, tokens.legacy_id, tokens.issued_at, tokens.expires_at, tokens.block_at, tokens.blocked_at, tokens.block_reason, tokens.reminders, tokens.version, tokens.limits, requests.provider, requests.external_id, requests.title AS request_title, requests.organization, requests.status
 FROM tokens JOIN requests ON requests.id = tokens.request_id WHERE tokens.id = $1
 `
 
@@ -1092,6 +1097,7 @@ func (q *Queries) Standing(ctx context.Context, id string) (StandingRow, error) 
 		&i.Token.BlockReason,
 		&i.Token.Reminders,
 		&i.Token.Version,
+		&i.Token.Limits,
 		&i.Provider,
 		&i.ExternalID,
 		&i.RequestTitle,
@@ -1102,7 +1108,7 @@ func (q *Queries) Standing(ctx context.Context, id string) (StandingRow, error) 
 }
 
 const standings = `-- name: Standings :many
-SELECT tokens.id, tokens.request_id, tokens.authorization_id, tokens.status_index, tokens.scopes, tokens.title, tokens.legacy_id, tokens.issued_at, tokens.expires_at, tokens.block_at, tokens.blocked_at, tokens.block_reason, tokens.reminders, tokens.version, requests.provider, requests.external_id, requests.title AS request_title, requests.organization, requests.status
+SELECT tokens.id, tokens.request_id, tokens.authorization_id, tokens.status_index, tokens.scopes, tokens.title, tokens.legacy_id, tokens.issued_at, tokens.expires_at, tokens.block_at, tokens.blocked_at, tokens.block_reason, tokens.reminders, tokens.version, tokens.limits, requests.provider, requests.external_id, requests.title AS request_title, requests.organization, requests.status
 FROM tokens JOIN requests ON requests.id = tokens.request_id
 WHERE (CAST($1 AS TEXT) = '' OR requests.provider = $1)
   AND (CAST($2 AS TEXT) = ''
@@ -1163,6 +1169,7 @@ func (q *Queries) Standings(ctx context.Context, arg StandingsParams) ([]Standin
 			&i.Token.BlockReason,
 			&i.Token.Reminders,
 			&i.Token.Version,
+			&i.Token.Limits,
 			&i.Provider,
 			&i.ExternalID,
 			&i.RequestTitle,
@@ -1183,7 +1190,7 @@ func (q *Queries) Standings(ctx context.Context, arg StandingsParams) ([]Standin
 }
 
 const tokensOfRequest = `-- name: TokensOfRequest :many
-SELECT id, request_id, authorization_id, status_index, scopes, title, legacy_id, issued_at, expires_at, block_at, blocked_at, block_reason, reminders, version FROM tokens WHERE request_id = $1 ORDER BY issued_at, id
+SELECT id, request_id, authorization_id, status_index, scopes, title, legacy_id, issued_at, expires_at, block_at, blocked_at, block_reason, reminders, version, limits FROM tokens WHERE request_id = $1 ORDER BY issued_at, id
 `
 
 func (q *Queries) TokensOfRequest(ctx context.Context, requestID string) ([]Token, error) {
@@ -1210,6 +1217,7 @@ func (q *Queries) TokensOfRequest(ctx context.Context, requestID string) ([]Toke
 			&i.BlockReason,
 			&i.Reminders,
 			&i.Version,
+			&i.Limits,
 		); err != nil {
 			return nil, err
 		}

@@ -435,6 +435,7 @@ type Token struct {
 	BlockReason     string
 	Reminders       string
 	Version         int64
+	Limits          string
 }
 
 type Transaction struct {

@@ -193,7 +193,7 @@ func (q *Queries) DeleteTerm(ctx context.Context, arg DeleteTermParams) error {
 }
 
 const expiring = `-- name: Expiring :many
-SELECT tokens.id, tokens.request_id, tokens.authorization_id, tokens.status_index, tokens.scopes, tokens.title, tokens.legacy_id, tokens.issued_at, tokens.expires_at, tokens.block_at, tokens.blocked_at, tokens.block_reason, tokens.reminders, tokens.version, requests.provider, requests.external_id, requests.title AS request_title, requests.organization, requests.status
+SELECT tokens.id, tokens.request_id, tokens.authorization_id, tokens.status_index, tokens.scopes, tokens.title, tokens.legacy_id, tokens.issued_at, tokens.expires_at, tokens.block_at, tokens.blocked_at, tokens.block_reason, tokens.reminders, tokens.version, tokens.limits, requests.provider, requests.external_id, requests.title AS request_title, requests.organization, requests.status
 FROM tokens JOIN requests ON requests.id = tokens.request_id
 WHERE tokens.blocked_at = 0 AND tokens.expires_at <= CAST($1 AS BIGINT)
   AND (tokens.expires_at, tokens.id) > (CAST($2 AS BIGINT), CAST($3 AS TEXT))
@@ -239,6 +239,7 @@ func (q *Queries) Expiring(ctx context.Context, arg ExpiringParams) ([]ExpiringR
 			&i.Token.BlockReason,
 			&i.Token.Reminders,
 			&i.Token.Version,
+			&i.Token.Limits,
 			&i.Provider,
 			&i.ExternalID,
 			&i.RequestTitle,
