@@ -70,7 +70,7 @@ func (r *reached) note(what string) {
 	r.n[what]++
 }
 
-// TestModel plays anything that can happen to an access, in any order, on three
+// TestModel plays anything that can happen to an access, in any order, on two
 // processes, and compares what is stored with the model after each step. No
 // heartbeat comes and no job is done by itself: leases end when the clock is moved,
 // and workers come when the test sends them, so that a run can be played again.
@@ -86,7 +86,7 @@ func TestModel(t *testing.T) {
 				person: guichet.Actor{Kind: guichet.ByPerson, ID: db.Clock.Clock().NewID(), Name: "someone@example.org"},
 			}
 			defer w.close()
-			for range 3 {
+			for range 2 {
 				w.replicas = append(w.replicas, w.replica())
 			}
 			rt.Repeat(map[string]func(*rapid.T){
@@ -104,6 +104,8 @@ func (w *modelWorld) step() {
 	question, queued := w.m.attempt != nil && w.m.attempt.question != nil, w.m.live() && w.m.attempt.state == bank.AttemptQueued
 	open := question && w.m.live() && w.m.attempt.question.status == bank.StatusOpen
 	often := func(yes bool) int { return map[bool]int{true: 8}[yes] }
+	// Somebody is believed dead who may still speak to the bank.
+	suspect := w.m.live() && w.m.attempt.call != nil && !w.now().Before(w.m.attempt.lease)
 	w.draw([]command{
 		{"start", 1 + often(!w.m.live()), (*modelWorld).start},
 		{"work", 1 + often(queued || open && w.m.attempt.question.phone), (*modelWorld).work},
@@ -112,8 +114,8 @@ func (w *modelWorld) step() {
 		{"cancel", 1, (*modelWorld).cancel},
 		{"discard", 1, (*modelWorld).discard},
 		{"reload", 2, (*modelWorld).reload},
-		{"sweep", 2, (*modelWorld).sweep},
-		{"wait", 2, (*modelWorld).wait},
+		{"sweep", 2 + often(suspect), (*modelWorld).sweep},
+		{"wait", 2 + often(!suspect && w.m.live() && w.m.attempt.call != nil)/2, (*modelWorld).wait},
 		{"crash", 1, (*modelWorld).crash},
 		{"night", map[bool]int{true: 1}[!w.m.live()] + often(w.m.opened && !w.m.live()), (*modelWorld).night},
 	})
@@ -383,7 +385,7 @@ func (w *modelWorld) sweep(r *replica) {
 }
 
 func (w *modelWorld) wait(*replica) {
-	w.db.Clock.Advance(rapid.SampledFrom([]time.Duration{3100 * time.Millisecond, 11 * time.Second, 11 * time.Second, 301 * time.Second}).Draw(w.T, "time"))
+	w.db.Clock.Advance(rapid.SampledFrom([]time.Duration{3100 * time.Millisecond, 11 * time.Second, 11 * time.Second, 11 * time.Second, 11 * time.Second, 301 * time.Second}).Draw(w.T, "time"))
 }
 
 // crash is the death of a process. What it had at the bank may still hear
