@@ -512,7 +512,7 @@ func (d *day) watch(ctx context.Context) {
 			}
 			return nil
 		})
-		<-time.After(2 * time.Millisecond)
+		<-time.After(20 * time.Millisecond)
 	}
 }
 

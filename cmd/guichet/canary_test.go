@@ -168,6 +168,10 @@ func TestScannerFindsWhatIsPlanted(t *testing.T) {
 		_ = w.Close()
 		return b.Bytes()
 	}
+	s := newScanner()
+	for kind, secret := range secrets {
+		s.add(kind, secret)
+	}
 	for kind, secret := range secrets {
 		for writing, texts := range writings([]byte(secret)) {
 			for i, text := range texts {
@@ -175,10 +179,7 @@ func TestScannerFindsWhatIsPlanted(t *testing.T) {
 					"alone": text, "among": slices.Concat([]byte("xx\x00before"), text, []byte("after\x00")),
 					"compressed": slices.Concat([]byte("head"), pack(text)), "twice": pack(slices.Concat([]byte("y"), pack(text))),
 				} {
-					s := newScanner()
-					for k, v := range secrets {
-						s.add(k, v)
-					}
+					clear(s.finds)
 					s.look("there", data)
 					if !slices.ContainsFunc(s.list(), func(f find) bool { return f.kind == kind }) {
 						t.Errorf("%s, %s %d, %s: not found in %.60q", kind, writing, i, how, data)
@@ -196,10 +197,7 @@ func TestScannerFindsWhatIsPlanted(t *testing.T) {
 			t.Errorf("not found in folded base64 after %q", padding)
 		}
 	}
-	s := newScanner()
-	for k, v := range secrets {
-		s.add(k, v)
-	}
+	clear(s.finds)
 	s.look("elsewhere", []byte("cnry-word-8h2kq0z, une longue phrase, eyJhbGciOiJFZERTQSJ9.eyJqdGkiOiIxIn0"))
 	if len(s.finds) != 0 {
 		t.Errorf("found what is not there: %v", s.finds)
