@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -473,11 +474,9 @@ func fetched(t *testing.T, client *http.Client, method, address string, form url
 		t.Fatal(err)
 	}
 	defer func() { _ = answer.Body.Close() }()
-	var b strings.Builder
-	buffer := make([]byte, 64<<10)
-	for n := 0; err == nil; {
-		n, err = answer.Body.Read(buffer)
-		b.Write(buffer[:n])
+	page, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return fetchedPage{b.String(), answer.Header.Get("Location")}
+	return fetchedPage{string(page), answer.Header.Get("Location")}
 }

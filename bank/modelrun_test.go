@@ -208,16 +208,14 @@ func (w *modelWorld) must(err error) {
 }
 
 func (w *modelWorld) start(r *replica) {
-	fresh := func() bool { return w.m.start(w.now()) }
+	opens := !w.m.access || !w.m.opened
+	want := w.m.start(w.now())
 	var c bank.Case
 	var started bool
 	var err error
-	want := false
-	if !w.m.access || !w.m.opened {
-		want = fresh()
+	if opens {
 		c, started, err = r.Open(context.Background(), w.person, bank.Opening{Institution: "fake", Fields: form(w.login)})
 	} else {
-		want = fresh()
 		c, started, err = r.Fetch(context.Background(), w.person, bank.Refresh{Access: w.access, Purpose: bank.RefreshAccounts})
 	}
 	w.must(err)

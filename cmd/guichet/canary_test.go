@@ -72,7 +72,7 @@ func writings(plain []byte) map[string][][]byte {
 		"quoted-printable": {[]byte(every(plain, "=%02X")), quoted(plain)},
 		"reversed":         {backwards(plain)},
 		"UTF-16":           {wide(text, 0), wide(text, 1)},
-		"Go bytes":         {[]byte(strings.Trim(fmt.Sprint(plain), "[]"))},
+		"Go bytes":         {[]byte(strings.TrimPrefix(every(plain, " %d"), " "))},
 		"base64":           {}, "base64 URL": {},
 	}
 	for shift := range 3 {
