@@ -165,4 +165,3 @@ func (d *day) look() {
 		d.keep(fmt.Sprintf("mail %d to %s", i, m.to), []byte(m.text))
 	}
 }
-
