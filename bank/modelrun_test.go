@@ -17,6 +17,7 @@ import (
 
 	"guichet"
 	"guichet/bank"
+	"guichet/store"
 	"guichet/store/storetest"
 )
 
@@ -35,6 +36,7 @@ type modelWorld struct {
 	access   guichet.ID
 	attempt  guichet.ID
 	seen     *reached
+	steps    int
 }
 
 var modelPersons atomic.Int64
@@ -428,10 +430,14 @@ type modelView struct {
 
 func (w *modelWorld) compare() {
 	w.Helper()
-	broken, err := w.db.Check(context.Background()) // I10, I11 and the other invariants
-	w.must(err)
-	if len(broken) > 0 {
-		w.Fatalf("broken: %v", broken)
+	// I10, I11 and the other invariants. They are the same text on both engines, and
+	// each costs a journey to PostgreSQL: there, at every fourth step.
+	if w.steps++; w.db.Engine() == store.SQLite || w.steps%4 == 0 {
+		broken, err := w.db.Check(context.Background())
+		w.must(err)
+		if len(broken) > 0 {
+			w.Fatalf("broken: %v", broken)
+		}
 	}
 	want := modelView{Access: w.m.access, Opened: w.m.opened, Calls: len(w.pending), Money: "0 0"}
 	if w.m.access {
