@@ -179,6 +179,7 @@ func (w *modelWorld) comes(r *replica) {
 			w.Fatalf("another process went to the bank")
 		}
 		c.attempt = w.attempt
+		w.stopped(r, w.attempt) // an earlier run of this process, which had lost its lease
 		w.pending = append(w.pending, c)
 		w.m.attempt.call = c
 	case <-time.After(20 * time.Second):
