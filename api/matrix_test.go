@@ -28,9 +28,9 @@ type usage struct {
 var matrixUsages = map[string]usage{
 	"U1": {creates: true},            // the first access
 	"U2": {creates: true, others: 1}, // another one
-	"U3": {others: 1, address: "/api/accesses/%s/fetch/accounts"},
-	"U4": {others: 1, address: "/api/accesses/%s/fetch/operations"},
-	"U5": {others: 1, address: "/api/accounts/%s/resync-balance"},
+	"U3": {address: "/api/accesses/%s/fetch/accounts"},
+	"U4": {address: "/api/accesses/%s/fetch/operations"},
+	"U5": {address: "/api/accounts/%s/resync-balance"},
 }
 
 var matrixOutcomes = map[string]func(*scene){

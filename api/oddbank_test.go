@@ -25,7 +25,7 @@ func newOddBank() *oddBank {
 }
 
 func (b *oddBank) Institutions(context.Context) ([]bank.Institution, error) {
-	return []bank.Institution{{ID: "odd", Name: "Banque Singulière", Fields: []bank.Field{
+	return []bank.Institution{{ID: "odd", Name: "Une banque singulière", Fields: []bank.Field{
 		{ID: "login", Label: "Identifiant", Required: true}, {ID: "password", Label: "Mot de passe", Masked: true, Required: true},
 	}}}, nil
 }
