@@ -25,31 +25,46 @@ import (
 	"guichet/job"
 	"guichet/keyring"
 	simbank "guichet/sim/bank"
+	"guichet/store"
 	"guichet/store/storetest"
 )
 
 const canary = "canary-password-8h2"
 
-// A counter is the API before a desk, a database and the simulated bank.
+// A counter is the API before a desk, a database and banks of the outside world.
 type counter struct {
-	t    *testing.T
-	db   *storetest.DB
-	desk *bank.Desk
-	site *simbank.Site
-	url  string
-	seen *bytes.Buffer // every answer, to look for secrets in
-	mu   sync.Mutex
+	*process
+	t      *testing.T
+	db     *storetest.DB
+	site   *simbank.Site
+	odd    *oddBank
+	banks  map[string]bank.Connector
+	sealer bank.Sealer
+	seen   *bytes.Buffer // every answer, to look for secrets in
+	mu     sync.Mutex
+}
+
+// A process is what dies when a server dies.
+type process struct {
+	desk     *bank.Desk
+	url      string
+	server   *httptest.Server
+	stopping chan struct{}
+	stopWork context.CancelFunc
+	working  *sync.WaitGroup
+	gone     bool
 }
 
 func newCounter(t *testing.T, db *storetest.DB) *counter {
 	t.Helper()
-	c := &counter{t: t, db: db, site: simbank.New(db.Clock.Clock()), seen: &bytes.Buffer{}}
+	c := &counter{t: t, db: db, site: simbank.New(db.Clock.Clock()), odd: newOddBank(), seen: &bytes.Buffer{}}
 	bankSite := httptest.NewServer(c.site)
 	t.Cleanup(bankSite.Close)
 	connector, err := simconnector.New(bankSite.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.banks = map[string]bank.Connector{"sim": connector, "odd": c.odd}
 	file, _, err := keyring.OpenKeyFile(filepath.Join(t.TempDir(), "key"))
 	if err != nil {
 		t.Fatal(err)
@@ -58,13 +73,29 @@ func newCounter(t *testing.T, db *storetest.DB) *counter {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.desk = &bank.Desk{
-		Store: db.Bank(), Clock: db.Clock.Clock(), Sealer: sealer{keys}, Log: slog.New(slog.DiscardHandler),
-		Connectors: map[string]bank.Connector{"sim": connector}, Limits: bank.Limits{Beat: 50 * time.Millisecond, Grace: 300 * time.Millisecond},
+	c.sealer = sealer{keys}
+	c.process = c.start(db.Store, false)
+	t.Cleanup(func() {
+		for _, secret := range []string{canary, "123456", `"000000"`} {
+			if bytes.Contains(c.seen.Bytes(), []byte(secret)) {
+				t.Errorf("an answer holds %q", secret)
+			}
+		}
+	})
+	return c
+}
+
+// start is a process on the database, before the banks. discard is the seed's
+// literal rule for unfinished creations.
+func (c *counter) start(s *store.Store, discard bool) *process {
+	c.t.Helper()
+	p := &process{stopping: make(chan struct{}), working: &sync.WaitGroup{}}
+	p.desk = &bank.Desk{
+		Store: s.Bank(), Clock: c.db.Clock.Clock(), Sealer: c.sealer, Log: slog.New(slog.DiscardHandler), DiscardUnfinished: discard,
+		Connectors: c.banks, Limits: bank.Limits{Beat: 50 * time.Millisecond, Grace: 300 * time.Millisecond},
 	}
-	stopping := make(chan struct{})
 	face := &api.Bank{
-		Desk: c.desk, Log: slog.New(slog.DiscardHandler), Stopping: stopping, Cookie: "guichet", Machines: true,
+		Desk: p.desk, Log: slog.New(slog.DiscardHandler), Stopping: p.stopping, Cookie: "guichet", Machines: true,
 		// The token is the id: who is who is another part's business.
 		Identify: func(r *http.Request) (guichet.Actor, string, error) {
 			id, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
@@ -74,8 +105,8 @@ func newCounter(t *testing.T, db *storetest.DB) *counter {
 			return guichet.Actor{Kind: guichet.ByPerson, ID: guichet.ID(id), Name: "camille@example.org"}, "member", nil
 		},
 		Alerts: func(ctx context.Context, subjects []string) (all []guichet.Alert, err error) {
-			for _, s := range subjects {
-				list, err := db.Alerts().List(ctx, guichet.AlertFilter{Open: true, Subject: s})
+			for _, subject := range subjects {
+				list, err := s.Alerts().List(ctx, guichet.AlertFilter{Open: true, Subject: subject})
 				if err != nil {
 					return nil, err
 				}
@@ -84,36 +115,49 @@ func newCounter(t *testing.T, db *storetest.DB) *counter {
 			return all, nil
 		},
 	}
-	server := httptest.NewServer(face.Handler())
-	c.url = server.URL
-	ctx, cancel := context.WithCancel(context.Background())
+	p.server = httptest.NewServer(face.Handler())
+	p.url = p.server.URL
+	ctx, stopWork := context.WithCancel(context.Background())
+	p.stopWork = stopWork
 	runner := &job.Runner{
-		Store: db.Jobs(), Clock: db.Clock.Clock(), Log: slog.New(slog.DiscardHandler), Poll: 20 * time.Millisecond,
+		Store: s.Jobs(), Clock: c.db.Clock.Clock(), Log: slog.New(slog.DiscardHandler), Poll: 20 * time.Millisecond,
 		Handlers: map[string]job.Handler{bank.JobRun: func(ctx context.Context, j job.Claimed) error {
 			var args bank.RunArgs
 			if err := json.Unmarshal(j.Args, &args); err != nil {
 				return job.Permanent(err)
 			}
-			return c.desk.Perform(ctx, args.Attempt)
+			return p.desk.Perform(ctx, args.Attempt)
 		}},
 	}
-	var running sync.WaitGroup
-	running.Go(func() { runner.Run(ctx) })
-	t.Cleanup(func() {
-		close(stopping)
-		server.Close()
-		cancel()
-		running.Wait()
-		if err := c.desk.Stop(context.Background()); err != nil {
-			t.Error(err)
-		}
-		for _, secret := range []string{canary, "123456", `"000000"`} {
-			if bytes.Contains(c.seen.Bytes(), []byte(secret)) {
-				t.Errorf("an answer holds %q", secret)
-			}
+	p.working.Go(func() { runner.Run(ctx) })
+	c.t.Cleanup(func() {
+		p.end()
+		if err := p.desk.Stop(context.Background()); err != nil {
+			c.t.Error(err)
 		}
 	})
-	return c
+	return p
+}
+
+// end cuts a process off: no request, no stream, no job goes on.
+func (p *process) end() {
+	if p.gone {
+		return
+	}
+	p.gone = true
+	close(p.stopping)
+	p.server.CloseClientConnections()
+	p.server.Close()
+	p.stopWork()
+	p.working.Wait()
+}
+
+// crash is the death of the server without a word; the next one has the rows and
+// nothing else.
+func (c *counter) crash() {
+	c.t.Helper()
+	c.end()
+	c.process = c.start(c.db.Open(), false)
 }
 
 type sealer struct{ *keyring.Sealer }

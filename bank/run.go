@@ -91,6 +91,9 @@ func (d *Desk) launch(c Case, answer *Answer) {
 	if d.flights == nil {
 		d.flights = map[guichet.ID]*flight{}
 	}
+	if former := d.flights[f.attempt]; former != nil {
+		former.stop(errStopped) // its lease was lost, and so is whatever it brings
+	}
 	d.flights[f.attempt] = f
 	d.ended.Add(1)
 	d.mu.Unlock()

@@ -185,7 +185,7 @@ func (s *Server) setUp(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	page := view.NewSetup(ctx)
-	page.Code.Value, page.Address.Value = r.PostFormValue("code"), r.PostFormValue("email")
+	page.Address.Value = r.PostFormValue("email") // a code is not said back, right or nearly so
 	var e *guichet.Error
 	if !errors.As(err, &e) || e.Kind == guichet.Internal || e.Kind == guichet.Unavailable {
 		Fail(w, r, err)

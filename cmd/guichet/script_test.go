@@ -26,6 +26,10 @@ func TestMain(m *testing.M) {
 		// rotate-and-die STEP begins or goes on with a rotation and is killed after
 		// the step, before it can say so to anybody.
 		"rotate-and-die": func() { os.Exit(rotateAndDie(os.Args[1])) },
+		// serve-and-die serves until it reaches a point, and is then gone.
+		"serve-and-die": func() { os.Exit(serveAndDie()) },
+		// canary-worker reads a bank that asks for everything one can be asked.
+		"canary-worker": func() { os.Exit(canaryWorker()) },
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 )
 
@@ -19,6 +20,7 @@ type sink struct {
 	address string
 
 	mu      sync.Mutex
+	login   string // user and password of whoever sent last
 	all     []mailed
 	arrived chan struct{} // closed and replaced at each mail
 }
@@ -41,6 +43,19 @@ func newSink(t testing.TB) *sink {
 type smtpSession struct {
 	sink *sink
 	to   []string
+}
+
+// AuthMechanisms implements smtp.AuthSession.
+func (s *smtpSession) AuthMechanisms() []string { return []string{sasl.Plain} }
+
+// Auth implements smtp.AuthSession: whoever comes is let in.
+func (s *smtpSession) Auth(string) (sasl.Server, error) {
+	return sasl.NewPlainServer(func(_, user, password string) error {
+		s.sink.mu.Lock()
+		defer s.sink.mu.Unlock()
+		s.sink.login = user + ":" + password
+		return nil
+	}), nil
 }
 
 func (s *smtpSession) Reset()                                    { s.to = nil }

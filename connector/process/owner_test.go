@@ -206,14 +206,15 @@ func TestRedactorKnowsDisguises(t *testing.T) {
 	run := bank.Run{
 		Credentials: map[string]guichet.Secret{"login": "claire-claire", "password": secret, "pin": "12"},
 		Answer:      &bank.Answer{Fields: map[string]guichet.Secret{"code": "424242"}},
+		State:       `{"cookies":[{"name":"sid","value":"0123456789abcdef"}],"url":"https://bank.example/?s=42"}`,
 	}
 	hide := newRedactor(run, map[string]bool{"password": true, "pin": true, "login": false})
-	for _, form := range append(disguises(secret), "424242") {
+	for _, form := range append(disguises(secret), "424242", "claire-claire", run.State.Reveal(), "0123456789abcdef") {
 		if got := hide.text("before " + form + " after"); strings.Contains(got, form) || !strings.HasPrefix(got, "before ") || !strings.HasSuffix(got, " after") {
 			t.Errorf("%q comes through as %q", form, got)
 		}
 	}
-	if got := hide.text("claire-claire, 12 rue"); got != "claire-claire, 12 rue" {
+	if got := hide.text("Claire, 12 rue, sid 42"); got != "Claire, 12 rue, sid 42" {
 		t.Errorf("what is not secret is hidden: %q", got)
 	}
 	if got := newRedactor(run, nil).text("claire-claire"); strings.Contains(got, "claire") {

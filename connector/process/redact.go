@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"html"
 	"net/url"
 	"slices"
@@ -18,19 +19,26 @@ import (
 type redactor struct{ replace *strings.Replacer }
 
 // The lengths from which a secret is looked for; a shorter one is in every other
-// word, and so is a login, which may be all there is when the form is unknown.
+// word. A login is no secret, yet nobody needs to read it in a log or in what a
+// bank said; and what a session is made of is long.
 const (
-	shortest       = 3
-	shortestUnsure = 6
+	shortest        = 3
+	shortestLogin   = 6
+	shortestSession = 12
 )
 
-// newRedactor knows what is secret of a run: what was answered, and those fields
-// of the form that are masked; all of them when the form is unknown.
+// What of a session is looked for: more than that no line of a worker holds.
+const (
+	longestSession = 16 << 10
+	sessionParts   = 200
+)
+
+// newRedactor knows what is secret of a run: what was answered, the form, and the
+// session with the texts it is made of.
 func newRedactor(run bank.Run, masked map[string]bool) *redactor {
 	var forms []string
 	for id, value := range run.Credentials {
-		secret, known := masked[id]
-		if s := value.Reveal(); secret && len(s) >= shortest || !known && len(s) >= shortestUnsure {
+		if s := value.Reveal(); masked[id] && len(s) >= shortest || len(s) >= shortestLogin {
 			forms = append(forms, disguises(s)...)
 		}
 	}
@@ -41,6 +49,9 @@ func newRedactor(run bank.Run, masked map[string]bool) *redactor {
 			}
 		}
 	}
+	for _, s := range session(run.State.Reveal()) {
+		forms = append(forms, disguises(s)...)
+	}
 	// The longest first: a part of a secret must not spoil the whole.
 	slices.SortFunc(forms, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
 	pairs := make([]string, 0, 2*len(forms))
@@ -48,6 +59,38 @@ func newRedactor(run bank.Run, masked map[string]bool) *redactor {
 		pairs = append(pairs, f, "•••")
 	}
 	return &redactor{strings.NewReplacer(pairs...)}
+}
+
+// session is a session and the texts in it, when it is JSON.
+func session(state string) (parts []string) {
+	add := func(s string) {
+		if len(s) >= shortestSession && len(s) <= longestSession && len(parts) < sessionParts {
+			parts = append(parts, s)
+		}
+	}
+	add(state)
+	var walk func(v any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case string:
+			if !strings.Contains(v, " ") { // words for people have spaces
+				add(v)
+			}
+		case []any:
+			for _, one := range v {
+				walk(one)
+			}
+		case map[string]any:
+			for _, one := range v {
+				walk(one)
+			}
+		}
+	}
+	var whole any
+	if json.Unmarshal([]byte(state), &whole) == nil {
+		walk(whole)
+	}
+	return parts
 }
 
 // disguises are how a value may come back: as it is, or as programs write it.

@@ -120,6 +120,10 @@ func (r *run) ask(ctx context.Context, p page) (bank.Outcome, error) {
 	if err != nil {
 		return bank.Outcome{}, err
 	}
+	if p.place() == placeAskApp && strings.Contains(p.alert(), "refusé") {
+		// Someone was faster than our reading of the demand.
+		return bank.Outcome{Kind: bank.ChallengeDeclined, Text: p.alert()}, nil
+	}
 	q, err := r.question(ctx, p)
 	if err != nil {
 		return bank.Outcome{}, err

@@ -214,6 +214,7 @@ func TestApplicationRefusedOrForgotten(t *testing.T) {
 	if got := want(t, d.poll(t.Context()), bank.ChallengeDeclined, ""); got.Text == "" {
 		t.Errorf("%+v", got)
 	}
+	want(t, d.logIn(), bank.ChallengeDeclined, "") // before we had even read that it asks
 	if err := site.Decide("app", simbank.DecisionHold); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,78 @@
+package api_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+
+	"guichet"
+	"guichet/bank"
+	"guichet/ledger"
+)
+
+// An oddBank is a bank of the outside world that asks what the simulated one does
+// not: to choose how to be known, one code after another, at its own pace. The
+// login chooses; what it knows between two runs is in the session alone.
+type oddBank struct {
+	mu   sync.Mutex
+	seen []string      // what reached it: login, "login/code"
+	gone chan struct{} // closed when a run that hangs was told to stop
+	here chan struct{} // closed when such a run is at the bank
+}
+
+func newOddBank() *oddBank {
+	return &oddBank{gone: make(chan struct{}), here: make(chan struct{})}
+}
+
+func (b *oddBank) Institutions(context.Context) ([]bank.Institution, error) {
+	return []bank.Institution{{ID: "odd", Name: "Une banque singulière", Fields: []bank.Field{
+		{ID: "login", Label: "Identifiant", Required: true}, {ID: "password", Label: "Mot de passe", Masked: true, Required: true},
+	}}}, nil
+}
+
+// reached lists what reached it.
+func (b *oddBank) reached() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return strings.Join(b.seen, " ")
+}
+
+func (b *oddBank) Run(ctx context.Context, run bank.Run, sink bank.Sink) bank.Result {
+	login, value := run.Credentials["login"].Reveal(), ""
+	if run.Answer != nil {
+		for _, v := range run.Answer.Fields {
+			value = "/" + v.Reveal()
+		}
+	}
+	b.mu.Lock()
+	b.seen = append(b.seen, login+value)
+	b.mu.Unlock()
+	ask := func(state string, q bank.Question) bank.Result {
+		q.TriesLeft = -1
+		return bank.Result{State: guichet.Secret(state), Outcome: bank.Outcome{Kind: bank.Asks, TriesLeft: -1, Question: &q}}
+	}
+	code := bank.Field{ID: "code", Label: "Code", Pattern: `\d{6}`, Required: true}
+	switch at := run.State.Reveal(); {
+	case login == "hang":
+		close(b.here)
+		<-ctx.Done()
+		close(b.gone)
+		return bank.Result{Outcome: bank.Outcome{Kind: bank.Cancelled}}
+	case login == "choice" && at == "":
+		return ask("chosen", bank.Question{Method: bank.Pick, Prompt: "Comment voulez-vous être reconnu ?", Fields: []bank.Field{{
+			ID: "means", Label: "Moyen", Required: true,
+			Choices: []bank.Choice{{Value: "sms", Label: "SMS au 06 •• •• •• 12"}, {Value: "mail", Label: "Message à c•••@example.org"}},
+		}}})
+	case login == "choice" && at == "chosen":
+		medium := map[string]string{"/sms": "06 •• •• •• 12", "/mail": "c•••@example.org"}[value]
+		return ask("second", bank.Question{Method: bank.OTPSent, Medium: medium, MediumType: strings.Trim(value, "/"), Fields: []bank.Field{code}})
+	case login == "twice" && at == "":
+		return ask("first", bank.Question{Method: bank.OTPSent, MediumType: "sms", Medium: "06 •• •• •• 12", Fields: []bank.Field{code}})
+	case login == "twice" && at == "first":
+		return ask("second", bank.Question{Method: bank.OTPDevice, Prompt: "Code du boîtier", Fields: []bank.Field{code, {ID: "serial", Label: "Numéro du boîtier", Required: true}}})
+	}
+	if err := sink.Account(ledger.Account{Ref: "1", Kind: ledger.Cash, Label: "Compte", Balance: ledger.Money{Minor: 100, Currency: "EUR"}}); err != nil {
+		return bank.Result{Outcome: bank.Outcome{Kind: bank.ConnectorError, Reason: "bug"}}
+	}
+	return bank.Result{Outcome: bank.Outcome{Kind: bank.OK}}
+}
