@@ -121,15 +121,7 @@ func TestNoAcceptanceAfterTheBound(t *testing.T) {
 	upstreams := []string{s.address, s.address, late.Addr().String(), cut.Addr().String()}
 	edges := make([]*edgeProcess, len(upstreams))
 	for i, upstream := range upstreams {
-		credential := strings.TrimSpace(s.guichet(t, "gateway", "add", "--name", fmt.Sprint("edge-", i), "--json"))
-		_, credential, _ = strings.Cut(credential, `"token": "`)
-		credential, _, _ = strings.Cut(credential, `"`)
-		edges[i] = runEdge(t, freeAddress(t), []string{"GUICHET_GATEWAY_TOKEN=" + credential},
-			"--upstream", "http://"+upstream, "--stale-after", bound.String(), "--state", t.TempDir())
-		t.Cleanup(func() {
-			_ = edges[i].cmd.Process.Signal(syscall.SIGCONT)
-			edges[i].stop(syscall.SIGKILL)
-		})
+		edges[i] = s.edge(t, fmt.Sprint("edge-", i), freeAddress(t), upstream, bound, nil)
 	}
 	for i := range edges {
 		until(t, 30*time.Second, fmt.Sprint("edge ", i, " lets both through"), func() bool {
@@ -230,9 +222,16 @@ type runningServer struct {
 
 func startServer(t *testing.T) (*storetest.DB, runningServer) {
 	t.Helper()
+	address := freeAddress(t)
+	return startServerAt(t, address, address)
+}
+
+// startServerAt has the server listen somewhere, and the test find it elsewhere.
+func startServerAt(t *testing.T, listen, address string) (*storetest.DB, runningServer) {
+	t.Helper()
 	db := storetest.New(t, store.SQLite)
-	s := runningServer{address: freeAddress(t)}
-	s.env = append(os.Environ(), "GUICHET_DATABASE="+db.Source, "GUICHET_KEY_FILE="+filepath.Join(t.TempDir(), "key"), "GUICHET_ADDR="+s.address,
+	s := runningServer{address: address}
+	s.env = append(os.Environ(), "GUICHET_DATABASE="+db.Source, "GUICHET_KEY_FILE="+filepath.Join(t.TempDir(), "key"), "GUICHET_ADDR="+listen,
 		"GUICHET_ADMIN_ADDR="+freeAddress(t), "GUICHET_DATAPASS_SECRETS=api_entreprise=dev-verify-token")
 	path, err := exec.LookPath("guichet")
 	if err != nil {
@@ -260,6 +259,21 @@ func startServer(t *testing.T) (*storetest.DB, runningServer) {
 		}
 	})
 	return db, s
+}
+
+// edge starts a gateway of this server, with a name and a credential of its own.
+func (s runningServer) edge(t *testing.T, name, listen, upstream string, bound time.Duration, attr *syscall.SysProcAttr) *edgeProcess {
+	t.Helper()
+	credential := strings.TrimSpace(s.guichet(t, "gateway", "add", "--name", name, "--json"))
+	_, credential, _ = strings.Cut(credential, `"token": "`)
+	credential, _, _ = strings.Cut(credential, `"`)
+	e := runEdgeIn(t, attr, listen, []string{"GUICHET_GATEWAY_TOKEN=" + credential},
+		"--upstream", "http://"+upstream, "--stale-after", bound.String(), "--state", t.TempDir())
+	t.Cleanup(func() {
+		_ = e.cmd.Process.Signal(syscall.SIGCONT)
+		e.stop(syscall.SIGKILL)
+	})
+	return e
 }
 
 // guichet runs a command on the server's database and gives what it printed.

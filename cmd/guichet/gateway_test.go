@@ -23,13 +23,18 @@ type edgeProcess struct {
 
 // runEdge starts "guichet gateway" and returns when it listens.
 func runEdge(t testing.TB, address string, env []string, args ...string) *edgeProcess {
+	return runEdgeIn(t, nil, address, env, args...)
+}
+
+// runEdgeIn starts it with what the kernel is asked for, such as a network of its own.
+func runEdgeIn(t testing.TB, attr *syscall.SysProcAttr, address string, env []string, args ...string) *edgeProcess {
 	path, err := exec.LookPath("guichet")
 	if err != nil {
 		t.Fatal(err)
 	}
 	e := &edgeProcess{url: "http://" + address, ended: make(chan struct{})}
 	e.cmd = exec.Command(path, append([]string{"gateway", "--listen", address}, args...)...)
-	e.cmd.Env = env
+	e.cmd.Env, e.cmd.SysProcAttr = env, attr
 	log, err := e.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
