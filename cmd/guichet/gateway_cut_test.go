@@ -121,7 +121,7 @@ func TestNoAcceptanceAfterTheBound(t *testing.T) {
 	upstreams := []string{s.address, s.address, late.Addr().String(), cut.Addr().String()}
 	edges := make([]*edgeProcess, len(upstreams))
 	for i, upstream := range upstreams {
-		edges[i] = s.edge(t, fmt.Sprint("edge-", i), freeAddress(t), upstream, bound, nil)
+		edges[i] = s.edge(t, fmt.Sprint("edge-", i), freeAddress(t), upstream, bound, spot{})
 	}
 	for i := range edges {
 		until(t, 30*time.Second, fmt.Sprint("edge ", i, " lets both through"), func() bool {
@@ -261,13 +261,18 @@ func startServerAt(t *testing.T, listen, address string) (*storetest.DB, running
 	return db, s
 }
 
-// edge starts a gateway of this server, with a name and a credential of its own.
-func (s runningServer) edge(t *testing.T, name, listen, upstream string, bound time.Duration, attr *syscall.SysProcAttr) *edgeProcess {
+// credential lets a gateway read the blocklist.
+func (s runningServer) credential(t *testing.T, name string) string {
 	t.Helper()
-	credential := strings.TrimSpace(s.guichet(t, "gateway", "add", "--name", name, "--json"))
-	_, credential, _ = strings.Cut(credential, `"token": "`)
+	_, credential, _ := strings.Cut(s.guichet(t, "gateway", "add", "--name", name, "--json"), `"token": "`)
 	credential, _, _ = strings.Cut(credential, `"`)
-	e := runEdgeIn(t, attr, listen, []string{"GUICHET_GATEWAY_TOKEN=" + credential},
+	return credential
+}
+
+// edge starts a gateway of this server, with a name and a credential of its own.
+func (s runningServer) edge(t *testing.T, name, listen, upstream string, bound time.Duration, where spot) *edgeProcess {
+	t.Helper()
+	e := runEdgeIn(t, where, listen, []string{"GUICHET_GATEWAY_TOKEN=" + s.credential(t, name)},
 		"--upstream", "http://"+upstream, "--stale-after", bound.String(), "--state", t.TempDir())
 	t.Cleanup(func() {
 		_ = e.cmd.Process.Signal(syscall.SIGCONT)

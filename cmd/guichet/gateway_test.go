@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,18 +24,26 @@ type edgeProcess struct {
 
 // runEdge starts "guichet gateway" and returns when it listens.
 func runEdge(t testing.TB, address string, env []string, args ...string) *edgeProcess {
-	return runEdgeIn(t, nil, address, env, args...)
+	return runEdgeIn(t, spot{}, address, env, args...)
 }
 
-// runEdgeIn starts it with what the kernel is asked for, such as a network of its own.
-func runEdgeIn(t testing.TB, attr *syscall.SysProcAttr, address string, env []string, args ...string) *edgeProcess {
+// A spot is where the kernel is asked to run a program: a network of its own, or
+// through a command that runs it.
+type spot struct {
+	attr    *syscall.SysProcAttr
+	through []string
+}
+
+func runEdgeIn(t testing.TB, where spot, address string, env []string, args ...string) *edgeProcess {
 	path, err := exec.LookPath("guichet")
 	if err != nil {
 		t.Fatal(err)
 	}
 	e := &edgeProcess{url: "http://" + address, ended: make(chan struct{})}
-	e.cmd = exec.Command(path, append([]string{"gateway", "--listen", address}, args...)...)
-	e.cmd.Env, e.cmd.SysProcAttr = env, attr
+	words := append(slices.Clone(where.through), path, "gateway", "--listen", address)
+	words = append(words, args...)
+	e.cmd = exec.Command(words[0], words[1:]...)
+	e.cmd.Env, e.cmd.SysProcAttr = env, where.attr
 	log, err := e.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

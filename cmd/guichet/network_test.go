@@ -66,9 +66,9 @@ func networkCuts(t *testing.T) {
 	var cables []*cable
 	for i := range 4 {
 		if name := fmt.Sprint("edge-", i); i < 2 {
-			edges = append(edges, s.edge(t, name, freeAddress(t), s.address, cutsBound, nil))
+			edges = append(edges, s.edge(t, name, freeAddress(t), s.address, cutsBound, spot{}))
 		} else {
-			away := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+			away := spot{attr: &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}}
 			edges = append(edges, s.edge(t, name, "0.0.0.0:8082", fmt.Sprintf("10.77.%d.1:8080", i), cutsBound, away))
 			cables = append(cables, connect(t, i, edges[i]))
 		}
