@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -101,6 +103,23 @@ func stopEdge(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	s.edges[args[0]].stop(signal)
 	delete(s.edges, args[0])
+}
+
+// kept waits until a gateway has on its disk what it heard: kept NAME TEXT.
+func kept(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: kept name text")
+	}
+	file := filepath.Join(ts.MkAbs("state-"+args[0]), "gateway.json")
+	for began := time.Now(); ; <-time.After(5 * time.Millisecond) {
+		b, err := os.ReadFile(file)
+		if err == nil && strings.Contains(string(b), args[1]) {
+			return
+		}
+		if time.Since(began) > 30*time.Second {
+			ts.Fatalf("%s is not kept: %v %s", args[1], err, b)
+		}
+	}
 }
 
 // comes asks again and again until an address answers with a status, and fails when
