@@ -216,8 +216,8 @@ func until(t *testing.T, limit time.Duration, what string, is func() bool) {
 
 // A runningServer is "guichet serve" beside a test.
 type runningServer struct {
-	address string
-	env     []string
+	address       string
+	settings, env []string // what the server is told, alone and with all else
 }
 
 func startServer(t *testing.T) (*storetest.DB, runningServer) {
@@ -231,8 +231,11 @@ func startServerAt(t *testing.T, listen, address string) (*storetest.DB, running
 	t.Helper()
 	db := storetest.New(t, store.SQLite)
 	s := runningServer{address: address}
-	s.env = append(os.Environ(), "GUICHET_DATABASE="+db.Source, "GUICHET_KEY_FILE="+filepath.Join(t.TempDir(), "key"), "GUICHET_ADDR="+listen,
-		"GUICHET_ADMIN_ADDR="+freeAddress(t), "GUICHET_DATAPASS_SECRETS=api_entreprise=dev-verify-token")
+	s.settings = []string{
+		"GUICHET_DATABASE=" + db.Source, "GUICHET_KEY_FILE=" + filepath.Join(t.TempDir(), "key"), "GUICHET_ADDR=" + listen,
+		"GUICHET_ADMIN_ADDR=" + freeAddress(t), "GUICHET_DATAPASS_SECRETS=api_entreprise=dev-verify-token",
+	}
+	s.env = append(os.Environ(), s.settings...)
 	path, err := exec.LookPath("guichet")
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 
 	"guichet"
 	"guichet/grant"
+	simdatapass "guichet/sim/datapass"
 )
 
 // insideNetwork is set in the process that TestNetworkCuts starts in a network
@@ -73,12 +74,18 @@ func networkCuts(t *testing.T) {
 			cables = append(cables, connect(t, i, edges[i]))
 		}
 	}
-	_, alive := newToken(t, s, 1)
-	tokens := make([]*passing, cutsRevoked)
-	for i := range tokens {
-		tokens[i] = &passing{}
-		tokens[i].id, tokens[i].jwt = newToken(t, s, 2+i)
+	sender := simdatapass.Sender{URL: "http://" + s.address, Provider: "api_entreprise", Format: "v2", Secret: "dev-verify-token"}
+	for i := range cutsRevoked + 1 {
+		if answer, err := sender.Send(t.Context(), []byte(delivery("approve", 1_777_880_000, i))); err != nil || answer.Status != 200 {
+			t.Fatalf("%v %v", answer, err)
+		}
 	}
+	var tokens []*passing
+	for _, one := range signed(t, s.settings, db) {
+		tokens = append(tokens, &passing{id: one.id, jwt: one.jwt})
+	}
+	alive := tokens[cutsRevoked].jwt
+	tokens = tokens[:cutsRevoked]
 	for i, e := range edges {
 		until(t, time.Minute, fmt.Sprint("edge ", i, " lets all through"), func() bool { return status(e, alive) == 204 && status(e, tokens[len(tokens)-1].jwt) == 204 })
 	}

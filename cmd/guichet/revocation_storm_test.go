@@ -121,40 +121,56 @@ func (r *revocations) issue() {
 		senders.Go(func() { r.send(func(i int) bool { return r.deliver(r.deliveries[i]) }) })
 	}
 	senders.Wait()
-	var text strings.Builder
-	for _, s := range r.settings() {
-		name, value, _ := strings.Cut(s, "=")
-		_, _ = fmt.Fprintf(&text, "%s = %q\n", strings.ToLower(name), value)
-	}
-	file := filepath.Join(r.folder, "guichet.toml")
-	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
-		r.t.Fatal(err)
-	}
-	c, err := loadConfig(file)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	p, err := openProgram(r.t.Context(), c, slog.New(slog.DiscardHandler))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer func() { _ = p.store.Close() }()
-	for _, id := range r.db.Column("SELECT id FROM tokens ORDER BY id") {
-		standing, err := p.store.Grant().Standing(r.t.Context(), guichet.ID(id))
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		jwt, err := p.keys.mint(standing)
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		body := strings.Replace(delivery("revoke", 1_777_880_001, 0), `"model_id":0`, `"model_id":`+standing.ExternalID, 1)
-		r.tokens = append(r.tokens, &revocable{id: standing.ID, jwt: jwt.Reveal(), delivery: body})
+	for _, one := range signed(r.t, r.settings(), r.db) {
+		body := strings.Replace(delivery("revoke", 1_777_880_001, 0), `"model_id":0`, `"model_id":`+one.request, 1)
+		r.tokens = append(r.tokens, &revocable{id: one.id, jwt: one.jwt, delivery: body})
 	}
 	if len(r.tokens) != all {
 		r.t.Fatalf("%d tokens for %d requests", len(r.tokens), all)
 	}
 	r.deliveries = r.deliveries[:lostRevocations] // from now on as many are sent as are revoked
+}
+
+// A signedToken is a token of a request, by its number.
+type signedToken struct {
+	id           guichet.ID
+	request, jwt string
+}
+
+// signed gives all tokens of a running server, signed by its keys: the program shows
+// them one by one.
+func signed(t *testing.T, settings []string, db *storetest.DB) (all []signedToken) {
+	t.Helper()
+	var text strings.Builder
+	for _, s := range settings {
+		name, value, _ := strings.Cut(s, "=")
+		_, _ = fmt.Fprintf(&text, "%s = %q\n", strings.ToLower(name), value)
+	}
+	file := filepath.Join(t.TempDir(), "guichet.toml")
+	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := loadConfig(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := openProgram(t.Context(), c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = p.store.Close() }()
+	for _, id := range db.Column("SELECT id FROM tokens ORDER BY id") {
+		standing, err := p.store.Grant().Standing(t.Context(), guichet.ID(id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		jwt, err := p.keys.mint(standing)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, signedToken{standing.ID, standing.ExternalID, jwt.Reveal()})
+	}
+	return all
 }
 
 // admit makes the credentials of a gateway or of a client.
