@@ -206,7 +206,7 @@ func (r *revocations) edge() *edgeProcess {
 func (r *revocations) revoke(i int) bool {
 	token, life := r.tokens[i], r.life.Load()
 	token.asked.Store(true)
-	revoked := false
+	var revoked bool
 	if i%2 == 0 {
 		revoked = r.deliver(token.delivery)
 	} else {
