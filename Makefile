@@ -72,7 +72,7 @@ bench: build ## measure: load programs beside references of the same run, then t
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
 .PHONY: bench-hydra
-bench-hydra: build ## measure checks beside Ory Hydra, which is built once into .cache: some minutes
+bench-hydra: build ## measure checks beside Ory Hydra, which is built once and kept in your cache: some minutes
 	@scripts/needs postgresql >/dev/null
 	go run ./bench -only hydra
 

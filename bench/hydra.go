@@ -119,12 +119,13 @@ func (b bench) hydra() error {
 
 // buildHydra builds Hydra by a module of its own: "go install" refuses a module
 // with replace directives, so a wrapper copies those that are not folders of it. It
-// is kept, and built once; nothing of it is near our go.mod.
+// is kept in the user's cache, and built once; nothing of it is near our go.mod.
 func buildHydra(ctx context.Context) (program string, err error) {
-	folder, err := filepath.Abs(filepath.Join(".cache", "hydra-"+hydraVersion))
+	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", err
 	}
+	folder := filepath.Join(cache, "guichet-bench", "hydra-"+hydraVersion)
 	program = filepath.Join(folder, "hydra")
 	if _, err := os.Stat(program); err == nil {
 		return program, nil
