@@ -76,6 +76,11 @@ bench: build ## measure: load programs beside references of the same run, then t
 	go run ./bench
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
+.PHONY: bench-hydra
+bench-hydra: build ## measure checks beside Ory Hydra, which is built once and kept in your cache: some minutes
+	@scripts/needs postgresql >/dev/null
+	go run ./bench -only hydra
+
 .PHONY: fuzz
 fuzz: ## fuzz each fuzz test for FUZZTIME (10s)
 	@grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u | while read -r dir; do \

@@ -72,8 +72,7 @@ func (b bench) issue(g *process, delivery call) (string, error) {
 		return "", fmt.Errorf("no token: %w", err)
 	}
 	show := exec.CommandContext(b.ctx, b.program, "token", "show", answered.TokenID)
-	show.Env = append(os.Environ(), "GUICHET_DATABASE=sqlite:"+g.folder+"/guichet.db", "GUICHET_KEY_FILE="+g.folder+"/guichet.key",
-		"GUICHET_DATAPASS_SECRETS=api_entreprise="+secret, "GUICHET_URL=http://"+g.address)
+	show.Env = append(os.Environ(), g.env...)
 	jwt, err := show.Output()
 	return strings.TrimSpace(string(jwt)), err
 }

@@ -11,21 +11,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"guichet/blocklist"
 	"guichet/keyring"
 )
-
-// gateway measures the check of a gateway beside a trivial handler, alone and
-// through nginx, and how long a revocation takes to the slowest of four.
-func (b bench) gateway() error {
-	if err := b.gatewayCheck(); err != nil {
-		return err
-	}
-	return b.revocation()
-}
 
 // edge starts a gateway; who serves the list is the caller's.
 func (b bench) edge(upstream, credential string) (*process, error) {
@@ -49,9 +39,10 @@ func freePort() (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
-// gatewayCheck serves the list itself, so that it may sign as many tokens as it
+// gateway measures the check of a gateway beside a trivial handler, alone and
+// through nginx. It serves the list itself, so that it may sign as many tokens as it
 // needs: a token that is seen for the first time is seen once.
-func (b bench) gatewayCheck() error {
+func (b bench) gateway() error {
 	key, err := keyring.NewSigningKey(keyring.EdDSA, time.Now())
 	if err != nil {
 		return err
@@ -212,116 +203,4 @@ func (b bench) throughNginx(base, g *process, seen []call) error {
 	ours.print("to guichet gateway", trivial)
 	fmt.Println()
 	return nil
-}
-
-// revocation revokes one request after the other, by the webhook, and waits each
-// time until the last of four gateways refuses; one of them is kept busy.
-func (b bench) revocation() error {
-	const gateways, revocations = 4, 200
-	g, err := b.guichet()
-	if err != nil {
-		return err
-	}
-	defer g.stop()
-	var edges []*process
-	for i := range gateways {
-		credential, err := b.credential(g, fmt.Sprint("edge-", i))
-		if err != nil {
-			return err
-		}
-		e, err := b.edge("http://"+g.address, credential)
-		if err != nil {
-			return err
-		}
-		defer e.stop()
-		edges = append(edges, e)
-	}
-	made := deliveries(1_000_000, revocations)
-	checks := make([]call, len(made))
-	for i, d := range made {
-		jwt, err := b.issue(g, d)
-		if err != nil {
-			return err
-		}
-		checks[i] = call{method: http.MethodGet, path: "/check", header: http.Header{"Authorization": {"Bearer " + jwt}}}
-	}
-	busy, err := b.keepBusy(edges[0], checks[len(checks)-1])
-	if err != nil {
-		return err
-	}
-	defer busy()
-	var slowest, sending []time.Duration
-	for i := range revocations - 1 {
-		revoke := revocationOf(made[i])
-		began := time.Now()
-		refused := make([]time.Duration, gateways)
-		var all sync.WaitGroup
-		for j, e := range edges {
-			all.Go(func() {
-				for client := newClient(1); ; {
-					if err := send(b.ctx, client, e.address, checks[i], http.StatusUnauthorized); err == nil || b.ctx.Err() != nil || time.Since(began) > 10*time.Second {
-						refused[j] = time.Since(began)
-						client.CloseIdleConnections()
-						return
-					}
-					<-time.After(500 * time.Microsecond)
-				}
-			})
-		}
-		if err := send(b.ctx, http.DefaultClient, g.address, revoke, http.StatusOK); err != nil {
-			return err
-		}
-		sending = append(sending, time.Since(began))
-		all.Wait()
-		slowest = append(slowest, slices.Max(refused))
-	}
-	slices.Sort(slowest)
-	slices.Sort(sending)
-	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-	at := func(all []time.Duration, percent int) float64 { return ms(all[len(all)*percent/100]) }
-	fmt.Printf("Revocation by webhook, sent → refused at the slowest of %d gateways, one of them saturated: %d revocations\n", gateways, len(slowest))
-	fmt.Printf("  %-46s p50 %7.2f ms   p99 %7.2f ms   most %7.2f ms\n", "sent → answered by guichet (reference)", at(sending, 50), at(sending, 99), ms(sending[len(sending)-1]))
-	fmt.Printf("  %-46s p50 %7.2f ms   p99 %7.2f ms   most %7.2f ms\n\n", "sent → refused everywhere", at(slowest, 50), at(slowest, 99), ms(slowest[len(slowest)-1]))
-	return nil
-}
-
-// revocationOf is the revocation of what a delivery approved.
-func revocationOf(c call) call {
-	c.body = strings.NewReplacer(`"event": "approve"`, `"event": "revoke"`, `"fired_at": 1777880000`, `"fired_at": 1777890000`, `"state": "validated"`, `"state": "revoked"`).Replace(c.body)
-	c.header = http.Header{"Content-Type": {"application/json"}, "X-Hub-Signature-256": {keyring.SignMAC(secret, []byte(c.body))}}
-	return c
-}
-
-// keepBusy checks one token at one gateway, over and over, until it is stopped.
-func (b bench) keepBusy(e *process, c call) (stop func(), err error) {
-	client := newClient(8)
-	if err := send(b.ctx, client, e.address, c, http.StatusNoContent); err != nil {
-		return nil, err
-	}
-	done := make(chan struct{})
-	var all sync.WaitGroup
-	for range 8 {
-		all.Go(func() {
-			for {
-				select {
-				case <-done:
-					return
-				default:
-					_ = send(b.ctx, client, e.address, c, http.StatusNoContent)
-				}
-			}
-		})
-	}
-	return func() { close(done); all.Wait() }, nil
-}
-
-func (b bench) credential(g *process, name string) (string, error) {
-	add := exec.CommandContext(b.ctx, b.program, "gateway", "add", "--name", name, "--json")
-	add.Env = append(os.Environ(), "GUICHET_DATABASE=sqlite:"+g.folder+"/guichet.db", "GUICHET_KEY_FILE="+g.folder+"/guichet.key")
-	out, err := add.Output()
-	if err != nil {
-		return "", err
-	}
-	var said struct{ Token string }
-	return said.Token, json.Unmarshal(out, &said)
 }

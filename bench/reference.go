@@ -150,6 +150,7 @@ type process struct {
 	cmd     *exec.Cmd
 	address string
 	folder  string
+	env     []string // what its commands are told too
 }
 
 func (p *process) stop() {
@@ -207,7 +208,7 @@ func start(ctx context.Context, said func(line string) (address string), errPipe
 	for lines.Scan() {
 		if address := said(lines.Text()); address != "" {
 			go func() { _, _ = io.Copy(io.Discard, out) }()
-			return &process{cmd, address, folder}, nil
+			return &process{cmd, address, folder, cmd.Env[len(cmd.Env)-len(env):]}, nil
 		}
 	}
 	return nil, errors.Join(errors.New("the server ended before it listened"), cmd.Wait())
@@ -224,7 +225,9 @@ func (b bench) reference(kind string) (*process, error) {
 	}, false, nil, self, "-serve", kind, "FOLDER")
 }
 
-func (b bench) guichet() (*process, error) {
+func (b bench) guichet() (*process, error) { return b.guichetOn("sqlite:FOLDER/guichet.db") }
+
+func (b bench) guichetOn(database string) (*process, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -244,7 +247,7 @@ func (b bench) guichet() (*process, error) {
 		}
 		return ""
 	}, true, []string{
-		"GUICHET_ADDR=" + address, "GUICHET_ADMIN_ADDR=127.0.0.1:0", "GUICHET_DATABASE=sqlite:FOLDER/guichet.db", "GUICHET_KEY_FILE=FOLDER/guichet.key",
+		"GUICHET_ADDR=" + address, "GUICHET_URL=http://" + address, "GUICHET_ADMIN_ADDR=127.0.0.1:0", "GUICHET_DATABASE=" + database, "GUICHET_KEY_FILE=FOLDER/guichet.key",
 		"GUICHET_DATAPASS_SECRETS=api_entreprise=" + secret, "GUICHET_SMTP=smtp://" + mails.Addr().String() + "?tls=none",
 	}, b.program, "serve")
 }

@@ -56,7 +56,7 @@ type Gateway struct {
 	keys    state    // Keys and JWKS are those of the verifier; Run's own
 }
 
-// cachedSignatures is how many verified signatures are remembered: about 20 MB.
+// cachedSignatures is how many verified signatures are remembered: about 30 MB.
 // A verdict is never remembered.
 const cachedSignatures = 20_000
 

@@ -25,6 +25,7 @@ const (
 	again         = 200 * time.Millisecond // before asking again for what is missing
 	streamSilence = 15 * time.Second       // Guichet says something every five
 	complainEvery = 10 * time.Second
+	keepAfter     = 100 * time.Millisecond
 	mostAnswer    = 8 << 20
 )
 
@@ -270,9 +271,14 @@ type toKeep struct {
 }
 
 // writer writes what is to be kept until the gateway stops. It begins with what is
-// on the disk.
+// on the disk. It waits a moment first: gateways that share a machine hear of a
+// revocation together, and what the one writes must not keep the next from hearing.
 func (l *link) writer(kept *blocklist.Set) {
 	for range l.write {
+		select {
+		case <-time.After(keepAfter):
+		case <-l.ctx.Done():
+		}
 		next := l.unkept.Swap(nil)
 		err := error(nil)
 		if next.set != kept {

@@ -87,12 +87,12 @@ func NewReplica(bound time.Duration) *Replica {
 }
 
 // Restore gives a replica what an earlier process kept. A lease of another start
-// of the machine is none, for its clock began again, and so is one that was given
-// for more than was kept.
+// of the machine is none, for its clock began again, and so is one when more was
+// seen than was kept: somebody put an older list in its place.
 func (r *Replica) Restore(set *blocklist.Set, highest blocklist.Version, keys string, lease Lease, sameBoot bool) {
 	r.set, r.highest, r.keys = set, highest, keys
 	r.raise(set.Version())
-	if lease.Held && sameBoot && lease.Of.Epoch == set.Version().Epoch && !set.Version().Before(lease.Of) {
+	if lease.Held && sameBoot && lease.Of.Epoch == set.Version().Epoch && !set.Version().Before(r.highest) {
 		r.lease = lease
 	}
 }

@@ -99,7 +99,7 @@ func (c *town) undoBlock(id guichet.ID) {
 		"DELETE FROM blocklist WHERE token_id = $1",
 		"UPDATE tokens SET blocked_at = 0 WHERE id = $1",
 	}
-	off, on := []string{"DROP TRIGGER blocklist_kept", "DROP TRIGGER tokens_stay_blocked"}, []string{}
+	off, on := []string{"DROP TRIGGER IF EXISTS blocklist_kept", "DROP TRIGGER IF EXISTS tokens_stay_blocked"}, []string{}
 	if c.DB.Engine() == store.PostgreSQL {
 		off = []string{"ALTER TABLE blocklist DISABLE TRIGGER ALL", "ALTER TABLE tokens DISABLE TRIGGER ALL"}
 		on = []string{"ALTER TABLE blocklist ENABLE TRIGGER ALL", "ALTER TABLE tokens ENABLE TRIGGER ALL"}

@@ -3,6 +3,7 @@ package keyring
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -32,6 +33,30 @@ func TestCacheSaysWhatTheVerifierSays(t *testing.T) {
 		}
 		if n := cached.Len(); n == 0 || n > entries {
 			t.Fatalf("%d tokens remembered, want up to %d", n, entries)
+		}
+	}
+}
+
+// A signature that is remembered makes nothing else good, and whoever tries takes
+// nothing away from its own token.
+func TestCacheTiesTheSignatureToWhatItSigned(t *testing.T) {
+	r := newRing(t)
+	cached := NewCachedVerifier(r.verifier, 1000)
+	for _, k := range r.keys {
+		a, b := someClaims(), someClaims()
+		a.ID, b.ID = "a", "b"
+		one, other := mustSign(t, k, a), mustSign(t, k, b)
+		dot := strings.LastIndexByte
+		mixed := other[:dot(other, '.')] + one[dot(one, '.'):]
+		for range 2 {
+			if got, err := cached.Verify(one); err != nil || got.ID != "a" {
+				t.Fatalf("%s: %v %v", k.Algorithm, got, err)
+			}
+			for _, forged := range []string{mixed, "." + one[dot(one, '.')+1:], one[dot(one, '.'):], one[dot(one, '.')+1:], one + ".", "x" + one} {
+				if _, err := cached.Verify(forged); !errors.Is(err, ErrInvalidToken) {
+					t.Errorf("%s: a known signature under something else: %v", k.Algorithm, err)
+				}
+			}
 		}
 	}
 }

@@ -40,7 +40,7 @@ func TestStorm(t *testing.T) {
 		s.start()
 		var senders sync.WaitGroup
 		for range stormSenders {
-			senders.Go(s.send)
+			senders.Go(func() { s.send(func(i int) bool { return s.deliver(s.deliveries[i]) }) })
 		}
 		for range stormKills {
 			s.wait(len(s.deliveries) / (stormKills + 1))
@@ -100,12 +100,18 @@ func delivery(event string, firedAt, id int) string {
 "data":{"intitule":"Marchés","scopes":["open_data"]},"applicant":{"email":"claire@valmont.fr","family_name":"Morel"}}}`, event, firedAt, id, state)
 }
 
+func (s *storm) settings() []string {
+	return []string{
+		"GUICHET_DATABASE=" + s.db.Source, "GUICHET_ADDR=" + s.address, "GUICHET_ADMIN_ADDR=127.0.0.1:0",
+		"GUICHET_KEY_FILE=" + filepath.Join(s.folder, "key"), "GUICHET_DATAPASS_SECRETS=api_entreprise=storm",
+	}
+}
+
 // start starts the server and returns when it is ready.
 func (s *storm) start() {
 	s.t.Helper()
 	s.server = exec.Command(s.program, "serve")
-	s.server.Env = append(os.Environ(), "GUICHET_DATABASE="+s.db.Source, "GUICHET_ADDR="+s.address, "GUICHET_ADMIN_ADDR=127.0.0.1:0",
-		"GUICHET_KEY_FILE="+filepath.Join(s.folder, "key"), "GUICHET_DATAPASS_SECRETS=api_entreprise=storm")
+	s.server.Env = append(os.Environ(), s.settings()...)
 	log, err := s.server.StderrPipe()
 	if err != nil {
 		s.t.Fatal(err)
@@ -113,6 +119,7 @@ func (s *storm) start() {
 	if err := s.server.Start(); err != nil {
 		s.t.Fatal(err)
 	}
+	s.t.Cleanup(func(server *os.Process) func() { return func() { _ = server.Kill() } }(s.server.Process)) // when the test gives up
 	lines := bufio.NewScanner(log)
 	for lines.Scan() {
 		if strings.Contains(lines.Text(), `"msg":"ready"`) {
@@ -141,13 +148,13 @@ func (s *storm) wait(more int) {
 
 // send delivers until all is answered, as DataPass does: what is not answered is
 // sent again.
-func (s *storm) send() {
+func (s *storm) send(deliver func(i int) (answered bool)) {
 	for {
 		i := int(s.next.Add(1)) - 1
 		if i >= len(s.deliveries) {
 			return
 		}
-		for !s.deliver(s.deliveries[i]) {
+		for !deliver(i) {
 			s.again.Add(1)
 			<-time.After(5 * time.Millisecond)
 		}
@@ -156,19 +163,32 @@ func (s *storm) send() {
 }
 
 func (s *storm) deliver(body string) bool {
-	r, err := http.NewRequestWithContext(context.Background(), http.MethodPost, "http://"+s.address+"/api/datapass/v2/api_entreprise/webhook", strings.NewReader(body))
+	status, _ := s.post("/api/datapass/v2/api_entreprise/webhook", body, http.Header{
+		"X-Hub-Signature-256": {simdatapass.Sign(guichet.Secret("storm"), []byte(body))},
+	})
+	return status == http.StatusOK
+}
+
+var stormClient = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 20 * time.Second}
+
+// post gives the status of an answer that came whole, else zero.
+func (s *storm) post(path, body string, header http.Header) (status int, answer string) {
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodPost, "http://"+s.address+path, strings.NewReader(body))
 	if err != nil {
 		s.t.Error(err)
-		return true
+		return 0, ""
 	}
-	r.Header.Set("X-Hub-Signature-256", simdatapass.Sign(guichet.Secret("storm"), []byte(body)))
-	response, err := http.DefaultClient.Do(r)
+	r.Header = header
+	response, err := stormClient.Do(r)
 	if err != nil {
-		return false
+		return 0, ""
 	}
 	defer func() { _ = response.Body.Close() }()
-	_, err = io.Copy(io.Discard, response.Body)
-	return err == nil && response.StatusCode == http.StatusOK
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return 0, ""
+	}
+	return response.StatusCode, string(text)
 }
 
 func (s *storm) verify() {

@@ -121,15 +121,7 @@ func TestNoAcceptanceAfterTheBound(t *testing.T) {
 	upstreams := []string{s.address, s.address, late.Addr().String(), cut.Addr().String()}
 	edges := make([]*edgeProcess, len(upstreams))
 	for i, upstream := range upstreams {
-		credential := strings.TrimSpace(s.guichet(t, "gateway", "add", "--name", fmt.Sprint("edge-", i), "--json"))
-		_, credential, _ = strings.Cut(credential, `"token": "`)
-		credential, _, _ = strings.Cut(credential, `"`)
-		edges[i] = runEdge(t, freeAddress(t), []string{"GUICHET_GATEWAY_TOKEN=" + credential},
-			"--upstream", "http://"+upstream, "--stale-after", bound.String(), "--state", t.TempDir())
-		t.Cleanup(func() {
-			_ = edges[i].cmd.Process.Signal(syscall.SIGCONT)
-			edges[i].stop(syscall.SIGKILL)
-		})
+		edges[i] = s.edge(t, fmt.Sprint("edge-", i), freeAddress(t), upstream, bound, spot{})
 	}
 	for i := range edges {
 		until(t, 30*time.Second, fmt.Sprint("edge ", i, " lets both through"), func() bool {
@@ -224,16 +216,26 @@ func until(t *testing.T, limit time.Duration, what string, is func() bool) {
 
 // A runningServer is "guichet serve" beside a test.
 type runningServer struct {
-	address string
-	env     []string
+	address       string
+	settings, env []string // what the server is told, alone and with all else
 }
 
 func startServer(t *testing.T) (*storetest.DB, runningServer) {
 	t.Helper()
+	address := freeAddress(t)
+	return startServerAt(t, address, address)
+}
+
+// startServerAt has the server listen somewhere, and the test find it elsewhere.
+func startServerAt(t *testing.T, listen, address string) (*storetest.DB, runningServer) {
+	t.Helper()
 	db := storetest.New(t, store.SQLite)
-	s := runningServer{address: freeAddress(t)}
-	s.env = append(os.Environ(), "GUICHET_DATABASE="+db.Source, "GUICHET_KEY_FILE="+filepath.Join(t.TempDir(), "key"), "GUICHET_ADDR="+s.address,
-		"GUICHET_ADMIN_ADDR="+freeAddress(t), "GUICHET_DATAPASS_SECRETS=api_entreprise=dev-verify-token")
+	s := runningServer{address: address}
+	s.settings = []string{
+		"GUICHET_DATABASE=" + db.Source, "GUICHET_KEY_FILE=" + filepath.Join(t.TempDir(), "key"), "GUICHET_ADDR=" + listen,
+		"GUICHET_ADMIN_ADDR=" + freeAddress(t), "GUICHET_DATAPASS_SECRETS=api_entreprise=dev-verify-token",
+	}
+	s.env = append(os.Environ(), s.settings...)
 	path, err := exec.LookPath("guichet")
 	if err != nil {
 		t.Fatal(err)
@@ -260,6 +262,26 @@ func startServer(t *testing.T) (*storetest.DB, runningServer) {
 		}
 	})
 	return db, s
+}
+
+// credential lets a gateway read the blocklist.
+func (s runningServer) credential(t *testing.T, name string) string {
+	t.Helper()
+	_, credential, _ := strings.Cut(s.guichet(t, "gateway", "add", "--name", name, "--json"), `"token": "`)
+	credential, _, _ = strings.Cut(credential, `"`)
+	return credential
+}
+
+// edge starts a gateway of this server, with a name and a credential of its own.
+func (s runningServer) edge(t *testing.T, name, listen, upstream string, bound time.Duration, where spot) *edgeProcess {
+	t.Helper()
+	e := runEdgeIn(t, where, listen, []string{"GUICHET_GATEWAY_TOKEN=" + s.credential(t, name)},
+		"--upstream", "http://"+upstream, "--stale-after", bound.String(), "--state", t.TempDir())
+	t.Cleanup(func() {
+		_ = e.cmd.Process.Signal(syscall.SIGCONT)
+		e.stop(syscall.SIGKILL)
+	})
+	return e
 }
 
 // guichet runs a command on the server's database and gives what it printed.

@@ -4,7 +4,10 @@ import (
 	"bufio"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,13 +26,26 @@ type edgeProcess struct {
 
 // runEdge starts "guichet gateway" and returns when it listens.
 func runEdge(t testing.TB, address string, env []string, args ...string) *edgeProcess {
+	return runEdgeIn(t, spot{}, address, env, args...)
+}
+
+// A spot is where the kernel is asked to run a program: a network of its own, or
+// through a command that runs it.
+type spot struct {
+	attr    *syscall.SysProcAttr
+	through []string
+}
+
+func runEdgeIn(t testing.TB, where spot, address string, env []string, args ...string) *edgeProcess {
 	path, err := exec.LookPath("guichet")
 	if err != nil {
 		t.Fatal(err)
 	}
 	e := &edgeProcess{url: "http://" + address, ended: make(chan struct{})}
-	e.cmd = exec.Command(path, append([]string{"gateway", "--listen", address}, args...)...)
-	e.cmd.Env = env
+	words := append(slices.Clone(where.through), path, "gateway", "--listen", address)
+	words = append(words, args...)
+	e.cmd = exec.Command(words[0], words[1:]...)
+	e.cmd.Env, e.cmd.SysProcAttr = env, where.attr
 	log, err := e.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -87,6 +103,23 @@ func stopEdge(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	s.edges[args[0]].stop(signal)
 	delete(s.edges, args[0])
+}
+
+// kept waits until a gateway has on its disk what it heard: kept NAME TEXT.
+func kept(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: kept name text")
+	}
+	file := filepath.Join(ts.MkAbs("state-"+args[0]), "gateway.json")
+	for began := time.Now(); ; <-time.After(5 * time.Millisecond) {
+		b, err := os.ReadFile(file)
+		if err == nil && strings.Contains(string(b), args[1]) {
+			return
+		}
+		if time.Since(began) > 30*time.Second {
+			ts.Fatalf("%s is not kept: %v %s", args[1], err, b)
+		}
+	}
 }
 
 // comes asks again and again until an address answers with a status, and fails when

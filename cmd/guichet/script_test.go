@@ -69,7 +69,7 @@ func scripts(t *testing.T, folder string, env map[string]string) {
 				},
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
 					"serve": serve, "crash": crash, "capture": capture, "mails": mails, "simbank": startBank,
-					"edge": startEdge, "stopedge": stopEdge, "comes": comes, "shows": shows,
+					"edge": startEdge, "stopedge": stopEdge, "comes": comes, "shows": shows, "kept": kept,
 				},
 			})
 		})

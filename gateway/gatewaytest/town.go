@@ -21,7 +21,8 @@ import (
 	"guichet/store/storetest"
 )
 
-const verifySecret = "dev-verify-token" //nolint:gosec // of the tests
+// VerifySecret signs the deliveries of DataPass.
+const VerifySecret = "dev-verify-token" //nolint:gosec // of the tests
 
 // A Town is a real Guichet on a real database, with the power to be unreachable.
 type Town struct {
@@ -56,7 +57,7 @@ func New(t *testing.T, engine store.Engine) *Town {
 	stopping := make(chan struct{})
 	server := &api.Server{
 		Clock: clock, Log: slog.New(slog.DiscardHandler), Grant: c.Desk, Verifier: keyring.NewCachedVerifier(verifier, 100),
-		Secrets: func(string, time.Time) []keyring.Secret { return []keyring.Secret{verifySecret} },
+		Secrets: func(string, time.Time) []keyring.Secret { return []keyring.Secret{VerifySecret} },
 		JWKS:    c.jwks, Gateways: c.Gateways, Stopping: stopping,
 		Blocked: func() <-chan struct{} { return c.DB.Changed(store.BlocklistRaised) },
 	}
@@ -79,6 +80,11 @@ func (c *Town) NewKey() {
 	if err != nil {
 		c.T.Fatal(err)
 	}
+	c.AddKey(key)
+}
+
+// AddKey puts a key into use, whose seed the test may know: it signs from now on.
+func (c *Town) AddKey(key *keyring.SigningKey) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.keys = append(c.keys, key)
@@ -132,7 +138,7 @@ func (c *Town) Approve() (id guichet.ID, jwt string) {
 	body := fmt.Sprintf(`{"event":"approve","fired_at":%d,"model_type":"authorization_request/api_entreprise","model_id":%d,"data":{"state":"validated",
 		"data":{"intitule":"Marchés","scopes":["a","b"]},"organization":{"name":"VALMONT","siret":"21730065600011"},
 		"applicant":{"email":"claire@valmont.fr","given_name":"Claire","family_name":"Morel"}}}`, 1_777_880_000+c.number, c.number)
-	answer, err := simdatapass.Sender{URL: c.URL, Provider: "api_entreprise", Format: "v2", Secret: verifySecret}.Send(c.T.Context(), []byte(body))
+	answer, err := simdatapass.Sender{URL: c.URL, Provider: "api_entreprise", Format: "v2", Secret: VerifySecret}.Send(c.T.Context(), []byte(body))
 	var said map[string]guichet.ID
 	if err != nil || json.Unmarshal([]byte(answer.Body), &said) != nil || said["token_id"] == "" {
 		c.T.Fatalf("%v %v", answer, err)
