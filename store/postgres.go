@@ -37,13 +37,16 @@ func (s *Store) tryPostgreSQL(ctx context.Context, fn func(*tx) error) ([]Topic,
 		return nil, ErrUnavailable.Because(err)
 	}
 	defer func() { _ = conn.Rollback() }() // no effect after the commit
-	t := &tx{ctx: ctx, q: query.New(conn), db: conn, store: s}
+	db, point := watched(conn)
+	t := &tx{ctx: ctx, q: query.New(db), db: db, store: s}
 	if err := fn(t); err != nil {
 		return nil, err
 	}
+	point("commit")
 	if err := s.commit(conn.Commit); err != nil {
 		return nil, ErrUnavailable.Because(err)
 	}
+	point("committed")
 	return t.topics, nil
 }
 

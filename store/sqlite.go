@@ -40,6 +40,7 @@ type waiting struct {
 	topics  []Topic
 	panicky any
 	stack   []byte
+	point   func(string) // see crux.go
 	told    chan struct{}
 }
 
@@ -140,7 +141,21 @@ func (b *batcher) transact(batch []*waiting) error {
 	case !wrote:
 		return b.exec(ctx, "ROLLBACK")
 	}
-	return b.store.commit(func() error { return b.exec(ctx, "COMMIT") })
+	reach(batch, "commit")
+	if err := b.store.commit(func() error { return b.exec(ctx, "COMMIT") }); err != nil {
+		return err
+	}
+	reach(batch, "committed")
+	return nil
+}
+
+// reach passes a point of the closures that succeeded.
+func reach(batch []*waiting, point string) {
+	for _, w := range batch {
+		if w.err == nil && w.panicky == nil {
+			w.point(point)
+		}
+	}
 }
 
 // all begins a transaction and runs the batch in it. It tells whether a closure
@@ -184,7 +199,9 @@ func (b *batcher) apart(ctx context.Context, w *waiting) error {
 
 // one runs one closure. What it returns or panics with is kept for its caller.
 func (b *batcher) one(ctx context.Context, w *waiting) error {
-	t := &tx{ctx: ctx, q: query.New(b.stmts), db: b.stmts, store: b.store}
+	db, point := watched(b.stmts)
+	w.point = point
+	t := &tx{ctx: ctx, q: query.New(db), db: db, store: b.store}
 	defer func() {
 		w.topics = t.topics
 		if w.panicky = recover(); w.panicky != nil {

@@ -55,10 +55,10 @@ func TestStorm(t *testing.T) {
 
 // built is the program as people run it, where the one of these tests may carry
 // the race detector, which costs memory and time.
-func built(t *testing.T) string {
+func built(t *testing.T, flags ...string) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "guichet")
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", append(append([]string{"build"}, flags...), "-o", program, ".")...).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	return program
@@ -69,6 +69,7 @@ type storm struct {
 	program    string
 	address    string
 	folder     string
+	env        []string // beside the usual
 	db         *storetest.DB
 	server     *exec.Cmd
 	deliveries []string // bodies, shuffled
@@ -106,6 +107,7 @@ func (s *storm) start() {
 	s.server = exec.Command(s.program, "serve")
 	s.server.Env = append(os.Environ(), "GUICHET_DATABASE="+s.db.Source, "GUICHET_ADDR="+s.address, "GUICHET_ADMIN_ADDR=127.0.0.1:0",
 		"GUICHET_KEY_FILE="+filepath.Join(s.folder, "key"), "GUICHET_DATAPASS_SECRETS=api_entreprise=storm")
+	s.server.Env = append(s.server.Env, s.env...)
 	log, err := s.server.StderrPipe()
 	if err != nil {
 		s.t.Fatal(err)
@@ -114,13 +116,15 @@ func (s *storm) start() {
 		s.t.Fatal(err)
 	}
 	lines := bufio.NewScanner(log)
+	var said []string
 	for lines.Scan() {
+		said = append(said, lines.Text())
 		if strings.Contains(lines.Text(), `"msg":"ready"`) {
 			go func() { _, _ = io.Copy(io.Discard, log) }()
 			return
 		}
 	}
-	s.t.Fatal("the server ended before it was ready")
+	s.t.Fatalf("the server ended before it was ready: %s", strings.Join(said, "\n"))
 }
 
 func (s *storm) kill() {
