@@ -36,6 +36,7 @@ type Server struct {
 	Blocked  func() <-chan struct{}
 	Stopping <-chan struct{}
 
+	bodies  bodies
 	feed    *feed
 	feeding sync.Once
 

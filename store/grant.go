@@ -87,6 +87,7 @@ func (t *grantTx) Find(provider, externalID string, identity [32]byte) (r grant.
 // writer, and that is us: looking is enough.
 func (t *grantTx) lock(chain string) (chainEnd, error) {
 	if t.store.engine == PostgreSQL {
+		t.locking = chain
 		end, err := t.q.LockChain(t.ctx, query.LockChainParams{Chain: chain, Head: make([]byte, 32)})
 		return chainEnd{end.Length, end.Head}, err
 	}
@@ -261,6 +262,7 @@ func (t *grantTx) Block(ids []guichet.ID, at time.Time, reason string) (int, err
 	}
 	// From here to the commit no other transaction can block anything: the order
 	// of the sequence is the order of the commits.
+	t.locking = "the blocklist"
 	head, err := t.q.LockBlocklist(t.ctx)
 	if err != nil {
 		return 0, err

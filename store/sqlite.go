@@ -9,6 +9,8 @@ import (
 	"runtime/debug"
 	"sync"
 
+	sqlite3 "modernc.org/sqlite/lib"
+
 	"guichet/store/query"
 )
 
@@ -86,27 +88,42 @@ func (b *batcher) loop() {
 	defer close(b.done)
 	batch := make([]*waiting, 0, batchLimit)
 	for first := range b.queue {
-		batch = append(batch[:0], first)
-	drain:
-		for len(batch) < batchLimit {
-			select {
-			case w, open := <-b.queue:
-				if !open {
-					break drain
-				}
-				batch = append(batch, w)
-			default:
-				break drain
-			}
-		}
-		b.perform(batch)
+		b.perform(b.drain(append(batch[:0], first), batchLimit))
 	}
 	b.disconnect()
 }
 
+// drain adds what waits to the batch, up to the limit; 0 is none.
+func (b *batcher) drain(batch []*waiting, limit int) []*waiting {
+	for limit == 0 || len(batch) < limit {
+		select {
+		case w, open := <-b.queue:
+			if !open {
+				return batch
+			}
+			batch = append(batch, w)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// locked tells whether another program held the database for as long as we wait.
+// Whoever came meanwhile is told at once too: each would wait as long again, one
+// batch after the other, and the sources of all of them try again anyway.
+func locked(err error) bool {
+	var coded interface{ Code() int }
+	return errors.As(err, &coded) && coded.Code()&0xff == sqlite3.SQLITE_BUSY
+}
+
 // perform runs one batch and tells everyone how it ended.
 func (b *batcher) perform(batch []*waiting) {
-	if err := b.transact(batch); err != nil {
+	err := b.transact(batch)
+	if locked(err) {
+		batch = b.drain(batch, 0)
+	}
+	if err != nil {
 		b.disconnect() // the state of the connection is not known any more
 		for _, w := range batch {
 			if w.err == nil {
