@@ -115,7 +115,7 @@ func hold(t *testing.T, db *storetest.DB) (release func()) {
 	t.Helper()
 	driver, source, lock := "pgx", db.Source, "SELECT 1 FROM chains WHERE chain = 'api_entreprise/0' FOR UPDATE"
 	if db.Engine() == store.SQLite {
-		driver, source, lock = "sqlite", "file:"+strings.TrimPrefix(db.Source, "sqlite:")+"?_txlock=immediate", "DELETE FROM job_slots WHERE 1 = 0"
+		driver, source, lock = "sqlite", "file:"+strings.TrimPrefix(db.Source, "sqlite:")+"?_txlock=immediate&_pragma=busy_timeout(10000)", "DELETE FROM job_slots WHERE 1 = 0"
 	}
 	raw, err := sql.Open(driver, source)
 	if err != nil {
