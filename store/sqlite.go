@@ -42,7 +42,7 @@ type waiting struct {
 	topics  []Topic
 	panicky any
 	stack   []byte
-	point   func(string) // see crux.go
+	point   func(string) // see watched.go
 	told    chan struct{}
 }
 

@@ -53,6 +53,13 @@ type tokenJSON struct {
 	BlockedAt     *time.Time `json:"blocked_at"`
 	Authorization string     `json:"authorization"`
 	Scopes        []string   `json:"scopes"`
+	LastUsedAt    *time.Time `json:"last_used_at,omitempty"`
+	Uses          []useJSON  `json:"uses,omitempty"` // of the last 30 days
+}
+
+type useJSON struct {
+	Day  string `json:"day"`
+	Uses int64  `json:"uses"`
 }
 
 type deliveryJSON struct {
@@ -85,7 +92,7 @@ func requestOut(r grant.Request) requestJSON {
 	}
 	for _, t := range r.Tokens {
 		out.Tokens = append(out.Tokens, tokenJSON{
-			t.ID, t.IssuedAt, t.ExpiresAt, moment(t.BlockAt), moment(t.BlockedAt), t.Authorization, append([]string{}, t.Scopes...),
+			t.ID, t.IssuedAt, t.ExpiresAt, moment(t.BlockAt), moment(t.BlockedAt), t.Authorization, append([]string{}, t.Scopes...), nil, nil,
 		})
 	}
 	return out
@@ -139,6 +146,16 @@ func (c requestShowCmd) Run(ctx context.Context, t terminal, all *cli) error {
 		}
 		out := requestOut(request)
 		out.Tokens = append([]tokenJSON{}, out.Tokens...)
+		for i := range out.Tokens {
+			used, err := p.store.Grant().Usage(ctx, out.Tokens[i].ID, p.clock.Now().AddDate(0, 0, -30))
+			if err != nil {
+				return err
+			}
+			out.Tokens[i].LastUsedAt = moment(used.Last)
+			for _, d := range used.Days {
+				out.Tokens[i].Uses = append(out.Tokens[i].Uses, useJSON(d))
+			}
+		}
 		out.Deliveries = []deliveryJSON{}
 		for _, d := range deliveries {
 			out.Deliveries = append(out.Deliveries, deliveryOut(d))

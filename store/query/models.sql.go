@@ -437,6 +437,13 @@ type Token struct {
 	Version         int64
 }
 
+type TokenUsage struct {
+	TokenID string
+	Day     string
+	Uses    int64
+	LastAt  int64
+}
+
 type Transaction struct {
 	ID               string
 	AccountID        string
@@ -454,4 +461,10 @@ type Transaction struct {
 	ValueOn          string
 	SeenOn           string
 	Day              string
+}
+
+type UsageReport struct {
+	GatewayID string
+	Report    string
+	At        int64
 }
