@@ -109,7 +109,7 @@ type Token struct {
 	Uses       []DayOfUse // the newest first, those without a use left out
 	Used       int64      // of all those days
 	Mine       bool       // whoever looks is of the request, and no operator
-	Notice     string // such as that it ends soon
+	Notice     string     // such as that it ends soon
 }
 
 // A DayOfUse is how often a token was used on a day.
