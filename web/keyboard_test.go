@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -160,5 +161,50 @@ func TestUsageOnPages(t *testing.T) {
 			t.Errorf("the file does not tell the last use: %s", p.body)
 		}
 		o.visitor(business).get("/compte").saysNot("Dernier usage")
+	})
+}
+
+// pausing lets a test stand still in the middle of a verification.
+type pausing struct {
+	grant.Store
+	begun, goOn chan struct{}
+}
+
+func (p pausing) VerifyJournal(ctx context.Context, report func(grant.Break), progress func(done, of int64)) (int64, error) {
+	return p.Store.VerifyJournal(ctx, report, func(done, of int64) {
+		progress(done, of)
+		if done == 3 {
+			close(p.begun)
+			<-p.goOn
+		}
+	})
+}
+
+// A verification tells how far it is, and stops when somebody says so.
+func TestVerificationCanBeStopped(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		o := newOffice(t, db)
+		for id := range 10 {
+			o.send("create", 1+id, "Marchés")
+		}
+		p := pausing{o.desk.Store, make(chan struct{}), make(chan struct{})}
+		o.desk.Store = p
+		v := o.operator("nora@guichet.example")
+		v.post("/journal/verify").is(200, "/journal")
+		<-p.begun
+		v.get("/journal").says("3 envois vérifiés", "/ 10", "Arrêter la vérification")
+		v.post("/journal/verify/stop").is(200, "/journal")
+		close(p.goOn)
+		for strings.Contains(v.get("/journal").body, "<progress") {
+			<-time.After(5 * time.Millisecond)
+		}
+		v.get("/journal").says("Vérification arrêtée à 3 envois sur 10").saysNot("Journal intact", "n’a pas pu aller")
+		o.desk.Store = p.Store
+		v.post("/journal/verify")
+		for strings.Contains(v.get("/journal").body, "<progress") {
+			<-time.After(5 * time.Millisecond)
+		}
+		v.get("/journal").says("Journal intact, 10 envois vérifiés")
 	})
 }

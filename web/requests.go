@@ -21,6 +21,7 @@ func (s *Server) officeRoutes(mux *http.ServeMux) {
 	mux.Handle("GET "+view.PathJournal+".jsonl", s.operators(s.journalExport))
 	mux.Handle("POST "+view.PathJournal+"/verify", s.operators(s.verifyJournal))
 	mux.Handle("GET "+view.PathJournal+"/verify", s.operators(s.verification))
+	mux.Handle("POST "+view.PathJournal+"/verify/stop", s.operators(s.stopVerifying))
 	mux.Handle("GET "+view.PathJournal+"/{id}", s.operators(s.delivery))
 	mux.Handle("POST "+view.PathJournal+"/{id}/replay", s.operators(s.replay))
 	mux.Handle("POST "+view.PathJournal+"/{id}/accept", s.operators(s.accept))
