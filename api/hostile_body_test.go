@@ -155,7 +155,7 @@ func TestSlowBodies(t *testing.T) {
 
 // live is the memory in use once what is dead is collected.
 func live() uint64 {
-	runtime.GC()
+	runtime.GC() //nolint:revive // what is measured is what is left
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc

@@ -70,6 +70,8 @@ type storm struct {
 	address    string
 	folder     string
 	env        []string // beside the usual
+	mu         sync.Mutex
+	complaints []string
 	db         *storetest.DB
 	server     *exec.Cmd
 	deliveries []string // bodies, shuffled
@@ -120,11 +122,29 @@ func (s *storm) start() {
 	for lines.Scan() {
 		said = append(said, lines.Text())
 		if strings.Contains(lines.Text(), `"msg":"ready"`) {
-			go func() { _, _ = io.Copy(io.Discard, log) }()
+			go s.listen(lines)
 			return
 		}
 	}
 	s.t.Fatalf("the server ended before it was ready: %s", strings.Join(said, "\n"))
+}
+
+// listen keeps what the server complains of, for whoever finds something wrong.
+func (s *storm) listen(lines *bufio.Scanner) {
+	for lines.Scan() {
+		if text := lines.Text(); !strings.Contains(text, `"level":"INFO"`) {
+			s.mu.Lock()
+			s.complaints = append(s.complaints, text)
+			s.mu.Unlock()
+		}
+	}
+}
+
+// complained is what the server said last.
+func (s *storm) complained() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(s.complaints[max(0, len(s.complaints)-5):], "\n")
 }
 
 func (s *storm) kill() {

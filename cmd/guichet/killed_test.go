@@ -52,7 +52,8 @@ func TestKilledAtEveryPoint(t *testing.T) {
 					}
 				}
 				body := delivery(deed.event, 1_777_880_001, request)
-				if err := os.WriteFile(order, []byte("LockChain|ChainEnd "+strconv.Itoa(n)), 0o600); err != nil {
+				// whole at once: other transactions look too
+				if err := errors.Join(os.WriteFile(order+".new", []byte("LockChain|ChainEnd "+strconv.Itoa(n)), 0o600), os.Rename(order+".new", order)); err != nil {
 					t.Fatal(err)
 				}
 				survived := s.deliver(body)
@@ -60,7 +61,7 @@ func TestKilledAtEveryPoint(t *testing.T) {
 				switch {
 				case survived && errors.Is(err, os.ErrNotExist):
 				case survived || err != nil:
-					t.Fatalf("%s, point %d: survived: %v, reached: %q, %v", deed.event, n, survived, point, err)
+					t.Fatalf("%s, point %d: survived: %v, reached: %q, %v\n%s", deed.event, n, survived, point, err, s.complained())
 				default:
 					_ = s.server.Wait()
 					http.DefaultClient.CloseIdleConnections() // those of the dead server, which are not known to be dead yet
