@@ -13,6 +13,7 @@ import (
 	"guichet"
 	"guichet/grant"
 	"guichet/keyring"
+	"guichet/usage"
 )
 
 // A Server is the handlers of the machines' face.
@@ -35,7 +36,10 @@ type Server struct {
 	Gateways *grant.Gateways
 	Blocked  func() <-chan struct{}
 	Stopping <-chan struct{}
+	// Uses counts the tokens that /check lets through; nil: nobody counts.
+	Uses *usage.Counter
 
+	bodies  bodies
 	feed    *feed
 	feeding sync.Once
 

@@ -26,6 +26,7 @@ func (s *Server) check(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	switch kind := guichet.KindOf(err); kind {
 	case "":
+		s.Uses.Use(standing.ID.String())
 		h.Set("X-Guichet-Token", standing.ID.String())
 		h.Set("X-Guichet-Request", standing.Provider+"/"+standing.ExternalID)
 		h.Set("X-Guichet-Scopes", strings.Join(standing.Scopes, " "))

@@ -1,19 +1,19 @@
 package api
 
 import (
-	"bytes"
+	"context"
 	"errors"
-	"io"
 	"net/http"
+	"time"
 
 	"guichet"
 	"guichet/grant"
 	"guichet/keyring"
 )
 
-// maxDelivery is the largest body of a delivery. A real one has a few KiB, some
-// tens with the raw answer of the business register in it.
-const maxDelivery = 1 << 20
+// patience is how long a delivery may take. A source waits a minute, and counts
+// what was not answered as lost.
+const patience = 20 * time.Second
 
 type answer struct {
 	TokenID guichet.ID `json:"token_id,omitempty"`
@@ -23,29 +23,22 @@ type refusal struct {
 	Error string `json:"error"`
 }
 
-// readBody reads to the end. The length announced is believed only so far as to
-// make room for it.
-func readBody(r io.Reader, announced int64) ([]byte, error) {
-	var b bytes.Buffer
-	if announced > 0 && announced <= maxDelivery {
-		b.Grow(int(announced) + bytes.MinRead)
-	}
-	_, err := b.ReadFrom(r)
-	return b.Bytes(), err
-}
-
 // receive takes a delivery. Nothing of the body is looked at before its
 // signature holds, and 200 is written only after everything is durable: a sender
 // counts 200, 201 and 204 as received, and tries again after anything else.
 func (s *Server) receive(format grant.Format) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		provider := r.PathValue("provider")
-		body, err := readBody(http.MaxBytesReader(w, r.Body, maxDelivery), r.ContentLength)
-		var tooLarge *http.MaxBytesError
+		body, release, err := s.bodies.read(r)
+		defer release()
 		switch {
-		case errors.As(err, &tooLarge):
+		case errors.Is(err, errBodyTooLarge):
+			w.Header().Set("Connection", "close") // what is left of it is not read
 			writeJSON(w, "application/json", http.StatusRequestEntityTooLarge, refusal{"Payload Too Large"})
 			return nil
+		case errors.Is(err, errBodiesFull):
+			w.Header().Set("Connection", "close")
+			return unavailable(w)
 		case err != nil: // the sender went away, or was too slow
 			writeJSON(w, "application/json", http.StatusBadRequest, refusal{"Incomplete body"})
 			return nil
@@ -55,17 +48,24 @@ func (s *Server) receive(format grant.Format) func(http.ResponseWriter, *http.Re
 			writeJSON(w, "application/json", http.StatusUnauthorized, refusal{"Unauthorized"})
 			return nil
 		}
-		given, err := s.Grant.Receive(r.Context(), provider, format, body)
+		ctx, cancel := context.WithTimeout(r.Context(), patience)
+		defer cancel()
+		given, err := s.Grant.Receive(ctx, provider, format, body)
 		switch {
 		case errors.Is(err, grant.ErrNotJSON):
 			writeJSON(w, "application/json", http.StatusBadRequest, refusal{"Bad Request"})
 		case err != nil: // nothing happened: the sender tries again
 			s.Log.Error("delivery not taken", "provider", provider, "error", err)
-			w.Header().Set("Retry-After", "5")
-			writeJSON(w, "application/json", http.StatusServiceUnavailable, refusal{"Service Unavailable"})
+			return unavailable(w)
 		default:
 			writeJSON(w, "application/json", http.StatusOK, answer{given.TokenID})
 		}
 		return nil
 	}
+}
+
+func unavailable(w http.ResponseWriter) error {
+	w.Header().Set("Retry-After", "5")
+	writeJSON(w, "application/json", http.StatusServiceUnavailable, refusal{"Service Unavailable"})
+	return nil
 }

@@ -21,6 +21,7 @@ import (
 	"guichet/keyring"
 	simdatapass "guichet/sim/datapass"
 	"guichet/store/storetest"
+	"guichet/usage"
 )
 
 // window is a server of the grant window on a real database.
@@ -29,6 +30,7 @@ type window struct {
 	db   *storetest.DB
 	desk *grant.Desk
 	key  *keyring.SigningKey
+	uses *usage.Counter
 	t    *testing.T
 }
 
@@ -61,8 +63,9 @@ func open(t *testing.T, db *storetest.DB) *window {
 		},
 	}
 	end := db.Clock.Now().Add(time.Hour)
+	uses := usage.NewCounter(db.Clock.Clock())
 	server := &api.Server{
-		Clock: db.Clock.Clock(), Log: slog.New(slog.DiscardHandler), Grant: desk,
+		Clock: db.Clock.Clock(), Log: slog.New(slog.DiscardHandler), Grant: desk, Uses: uses,
 		Secrets: func(provider string, now time.Time) []keyring.Secret {
 			switch {
 			case provider == "api_particulier":
@@ -79,7 +82,7 @@ func open(t *testing.T, db *storetest.DB) *window {
 	}
 	mux := http.NewServeMux()
 	server.Routes(mux)
-	c := &window{Server: httptest.NewServer(mux), db: db, desk: desk, key: key, t: t}
+	c := &window{Server: httptest.NewServer(mux), db: db, desk: desk, key: key, uses: uses, t: t}
 	t.Cleanup(c.Close)
 	return c
 }

@@ -28,6 +28,8 @@ func (s *Server) gatewayRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /blocklist", s.handle(s.blocklist))
 	// gateways: at their first start, and after a gap
 	mux.HandleFunc("GET /blocklist/snapshot", s.handle(s.snapshot))
+	// gateways: every minute, how often tokens were used
+	mux.HandleFunc("POST /usage", s.handle(s.takeUsage))
 }
 
 // gateway finds who asks. The list is read from the first question on.

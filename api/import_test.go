@@ -223,7 +223,7 @@ func TestImportUnderKnownRequests(t *testing.T) {
 		if _, err := c.desk.Replay(t.Context(), guichet.System("test"), id); !errors.Is(err, grant.ErrNoReplay) {
 			t.Errorf("a replay of an import: %v", err)
 		}
-		if _, err := c.desk.Store.VerifyJournal(t.Context(), func(b grant.Break) { t.Errorf("broken: %+v", b) }); err != nil {
+		if _, err := c.desk.Store.VerifyJournal(t.Context(), func(b grant.Break) { t.Errorf("broken: %+v", b) }, nil); err != nil {
 			t.Error(err)
 		}
 	})

@@ -47,7 +47,7 @@ func TestInterruptions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			storetest.Each(t, func(t *testing.T, db *storetest.DB) {
-				play(&scene{counter: newCounter(t, db), name: "U1", usage: matrixUsages["U1"]})
+				play(&scene{counter: newCounter(t, db), name: "U1", purpose: matrixUsages["U1"]})
 			})
 		})
 	}
@@ -59,7 +59,7 @@ func (s *scene) refreshing() {
 	made := s.create("otp")
 	s.access = made.text("access.id")
 	s.code("123456").is(200, "")
-	s.usage, s.name, s.fetch = matrixUsages["U3"], "U3", fmt.Sprintf(matrixUsages["U3"].address, s.access)
+	s.purpose, s.name, s.fetch = matrixUsages["U3"], "U3", fmt.Sprintf(matrixUsages["U3"].address, s.access)
 	s.others = 0
 	s.db.Clock.Advance(24 * time.Hour)
 	s.db.SQL("UPDATE accesses SET session = ''")
@@ -162,7 +162,7 @@ func (s *scene) twoTabs() {
 // what one does the other sees.
 func (s *scene) secondDevice() {
 	q := s.asked()
-	phone := &scene{counter: &counter{process: s.start(s.db.Open(), false), t: s.t, db: s.db, site: s.site, seen: s.seen}, usage: s.usage, access: s.access}
+	phone := &scene{counter: &counter{process: s.start(s.db.Open(), false), t: s.t, db: s.db, site: s.site, seen: s.seen}, purpose: s.purpose, access: s.access}
 	if _, question := phone.standing(); question != q.text("attempt.challenge.id") {
 		s.t.Errorf("the phone shows %q", question)
 	}

@@ -18,14 +18,14 @@ import (
 // The seed's matrix through HTTP: five usages × success, failure and the four
 // interruptions. Each cell is a test by its name, as in TestMatrix/U1/I3s/sqlite.
 
-// A usage is what a person was doing.
-type usage struct {
+// A purpose is what a person was doing.
+type purpose struct {
 	creates bool
 	others  int    // accesses that are there besides
 	address string // of a fetch; %s is the access, or its first account
 }
 
-var matrixUsages = map[string]usage{
+var matrixUsages = map[string]purpose{
 	"U1": {creates: true},            // the first access
 	"U2": {creates: true, others: 1}, // another one
 	"U3": {address: "/api/accesses/%s/fetch/accounts"},
@@ -80,15 +80,15 @@ func TestMatrix(t *testing.T) {
 // A scene is a usage on its way, seen by a client that has nothing but HTTP.
 type scene struct {
 	*counter
-	usage
+	purpose
 	name   string
 	access string // being created or refreshed
 	fetch  string // where a fetch of it is asked for
 }
 
-func newScene(t *testing.T, db *storetest.DB, name string, u usage) *scene {
+func newScene(t *testing.T, db *storetest.DB, name string, u purpose) *scene {
 	t.Helper()
-	s := &scene{counter: newCounter(t, db), usage: u, name: name}
+	s := &scene{counter: newCounter(t, db), purpose: u, name: name}
 	if u.others > 0 {
 		s.create("simple")
 		s.settle()

@@ -19,7 +19,6 @@ import (
 
 	"guichet"
 	"guichet/blocklist"
-	"guichet/gateway/gatewaytest"
 	"guichet/keyring"
 	simdatapass "guichet/sim/datapass"
 	"guichet/store"

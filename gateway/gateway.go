@@ -13,6 +13,7 @@ import (
 
 	"guichet"
 	"guichet/keyring"
+	"guichet/usage"
 )
 
 // The bound, as it may be chosen: the shortest leaves room for questions that take
@@ -32,8 +33,10 @@ type Config struct {
 	Limits     Limits
 	ClientIP   string // header with the caller's address, set by the proxy before us; empty: whoever connects
 	Version    string // of the program, told to Guichet
-	Clock      guichet.Clock
-	Log        *slog.Logger
+	// ReportEvery is how often Guichet is told how tokens were used; a minute when zero.
+	ReportEvery time.Duration
+	Clock       guichet.Clock
+	Log         *slog.Logger
 }
 
 // A Gateway verifies tokens beside the API they open. Make one with Open, give it
@@ -46,6 +49,7 @@ type Gateway struct {
 	view     atomic.Pointer[View]
 	meter    meter
 	rates    rates
+	uses     *usage.Counter
 
 	poke chan struct{} // asks for a question to be sent now
 	mu   sync.Mutex
@@ -75,6 +79,7 @@ func Open(c Config) (*Gateway, error) {
 	g := &Gateway{
 		config: c, folder: folder(c.StateDir), poke: make(chan struct{}, 1), next: make(chan struct{}), replica: NewReplica(c.StaleAfter),
 		clocks: func() Reading { return Reading{Boot: bootClock(), Wall: c.Clock.Now()} }, meter: newMeter(), rates: newRates(),
+		uses: usage.NewCounter(c.Clock),
 	}
 	set, kept, err := g.folder.load()
 	if err != nil {
@@ -126,6 +131,9 @@ func (g *Gateway) Check(ctx context.Context, token string, scopes []string, from
 		who, err = g.decide(token, func() (Identity, error) { return g.judge(token, scopes, from) })
 	}
 	g.meter.verdict(err)
+	if err == nil {
+		g.uses.Use(who.Token)
+	}
 	return who, err
 }
 

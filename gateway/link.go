@@ -66,6 +66,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	writing.Go(func() { l.writer(kept) })
 	defer writing.Wait()
 	defer close(l.write)
+	writing.Go(l.report)
 	go l.stream()
 	every, look := time.NewTicker(g.askEvery()), time.NewTicker(100*time.Millisecond)
 	defer every.Stop()

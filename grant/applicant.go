@@ -50,7 +50,7 @@ type Handover struct {
 }
 
 // HandOver makes a link that shows a token once, within four hours, to whoever
-// has it. It dies with the token.
+// has it. It dies with the token, and when who made it may not hold it any more.
 func (d *Desk) HandOver(ctx context.Context, by guichet.Actor, id guichet.ID, to string) (guichet.Secret, error) {
 	standing, err := d.Store.Standing(ctx, id)
 	if err != nil {
@@ -96,11 +96,11 @@ func (d *Desk) TakeOver(ctx context.Context, secret guichet.Secret) (standing St
 		if standing, err = d.Store.Standing(ctx, h.TokenID); err != nil {
 			return err
 		}
-		_, token, err := d.findToken(tx, standing)
+		request, token, err := d.findToken(tx, standing)
 		switch {
 		case err != nil:
 			return err
-		case !token.BlockedAt.IsZero():
+		case !token.BlockedAt.IsZero(), !request.MayHold(h.By): // who gave it has it no more
 			return ErrHandover
 		}
 		if jwt, err = d.Mint(standing); err != nil {

@@ -73,6 +73,11 @@ type GatewayTx interface {
 	// SaveGateway writes a new row when Version is 0, else the row of that version;
 	// ErrGatewayTaken when the name is that of another one.
 	SaveGateway(g *Gateway) error
+	// NoteReport notes that a report of a gateway is added; first is false when it
+	// was before. AddUses adds to a day of a token; known is false when there is no
+	// such token.
+	NoteReport(gateway guichet.ID, report string, at time.Time) (first bool, err error)
+	AddUses(token guichet.ID, day string, uses int64, last time.Time) (known bool, err error)
 }
 
 // Errors of gateways.

@@ -21,7 +21,12 @@ type Office interface {
 	Expiring(ctx context.Context, from, to time.Time, after Standing) ([]Standing, error)
 	// Prolongation gives how far somebody came; its zero value when nobody began.
 	Prolongation(ctx context.Context, token guichet.ID) (Prolongation, error)
-	// Forget removes links that are over.
+	// Usage tells how often a token was used, day by day since an instant.
+	Usage(ctx context.Context, token guichet.ID, since time.Time) (Usage, error)
+	// LastUse tells when a token was used last.
+	LastUse(ctx context.Context, token guichet.ID) (time.Time, error)
+	LastUseOfRequest(ctx context.Context, request guichet.ID) (time.Time, error)
+	// Forget removes links that are over, and uses of long ago.
 	Forget(ctx context.Context) error
 	// Figures counts what happened since an instant.
 	Figures(ctx context.Context, provider string, since, now time.Time) (Figures, error)

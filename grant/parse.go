@@ -126,6 +126,15 @@ func (t text) clean() string {
 	return strings.TrimSpace(strings.ReplaceAll(string(t), "\x00", "\uFFFD"))
 }
 
+// cut keeps the beginning of a name.
+func cut(s string) string {
+	const most = 200
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
+
 // list reads an array of T, and anything else as nothing.
 type list[T any] []T
 
@@ -196,6 +205,8 @@ func openEnvelope[T any](e *Event, env envelope[T]) (more bool, err error) {
 	}
 	e.Sent, e.ModelType = env.Event.clean(), env.ModelType.clean()
 	e.Name = nameOf(e.Sent)
+	// What is kept of a name that nobody knows must fit in an index; the body has it all.
+	e.Sent, e.ModelType = cut(e.Sent), cut(e.ModelType)
 	if e.Sent == "" {
 		return false, fmt.Errorf("no event name")
 	}

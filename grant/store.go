@@ -71,8 +71,10 @@ type Reader interface {
 	Due(ctx context.Context, now time.Time) (purge []Request, block []Token, err error)
 	// Blocklist lists blocks after the sequence, oldest first, and its present head.
 	Blocklist(ctx context.Context, after int64, limit int) ([]Blocked, Head, error)
-	// VerifyJournal walks every chain and reports each place where it is broken.
-	VerifyJournal(ctx context.Context, report func(Break)) (deliveries int64, err error)
+	// VerifyJournal walks every chain, reports each place where it is broken, and
+	// tells how far it is, of how many; progress may be nil. When ctx ends it stops,
+	// with how many deliveries it has seen.
+	VerifyJournal(ctx context.Context, report func(Break), progress func(done, of int64)) (deliveries int64, err error)
 	Summary(ctx context.Context, now time.Time) (Summary, error)
 }
 

@@ -44,7 +44,7 @@ func TestBackupMovesBetweenEngines(t *testing.T) {
 						t.Errorf("lost: %s", line)
 					}
 				}
-				if n, err := source.Grant().VerifyJournal(t.Context(), func(grant.Break) {}); err != nil || n == 0 {
+				if n, err := source.Grant().VerifyJournal(t.Context(), func(grant.Break) {}, nil); err != nil || n == 0 {
 					t.Fatal(n, err)
 				}
 			})

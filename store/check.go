@@ -75,7 +75,7 @@ func (s *Store) Check(ctx context.Context) ([]Violation, error) {
 		broken = append(broken, Violation{
 			Invariant: "the journal was not altered", Offender: fmt.Sprintf("%s at %d (%s): %s", b.Chain, b.N, b.Delivery, b.Problem),
 		})
-	})
+	}, nil)
 	return broken, err
 }
 

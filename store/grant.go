@@ -87,6 +87,7 @@ func (t *grantTx) Find(provider, externalID string, identity [32]byte) (r grant.
 // writer, and that is us: looking is enough.
 func (t *grantTx) lock(chain string) (chainEnd, error) {
 	if t.store.engine == PostgreSQL {
+		t.locking = chain
 		end, err := t.q.LockChain(t.ctx, query.LockChainParams{Chain: chain, Head: make([]byte, 32)})
 		return chainEnd{end.Length, end.Head}, err
 	}
@@ -259,6 +260,7 @@ func (t *grantTx) Block(ids []guichet.ID, at time.Time, reason string) (int, err
 	if len(ids) == 0 {
 		return 0, nil
 	}
+	t.locking = "the blocklist"
 	seq, err := t.endOfBlocklist()
 	if err != nil {
 		return 0, err

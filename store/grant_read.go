@@ -156,7 +156,11 @@ func (g Grant) Raised() <-chan struct{} { return g.s.Changed(BlocklistRaised) }
 
 // VerifyJournal implements grant.Reader. Chains are read one by one, each from
 // one state of the database, so deliveries may come in meanwhile.
-func (g Grant) VerifyJournal(ctx context.Context, report func(grant.Break)) (deliveries int64, err error) {
+func (g Grant) VerifyJournal(ctx context.Context, report func(grant.Break), progress func(done, of int64)) (deliveries int64, err error) {
+	of, err := g.s.count(ctx, "SELECT CAST(COALESCE(SUM(length), 0) AS BIGINT) FROM chains")
+	if err != nil {
+		return 0, err
+	}
 	for after := ""; ; {
 		chains, err := g.s.reader.ListChains(ctx, after)
 		if err != nil {
@@ -167,6 +171,12 @@ func (g Grant) VerifyJournal(ctx context.Context, report func(grant.Break)) (del
 		}
 		for _, c := range chains {
 			after = c
+			if ctx.Err() != nil {
+				return deliveries, ctx.Err()
+			}
+			if progress != nil {
+				progress(deliveries, of)
+			}
 			err := g.s.view(ctx, func(q *query.Queries) error {
 				n, err := verifyChain(ctx, q, c, report)
 				deliveries += n

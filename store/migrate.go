@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 
 	"guichet"
@@ -124,16 +126,17 @@ func (s *Store) Migrate(ctx context.Context) (applied int, err error) {
 	case version > newest:
 		return 0, ErrNewer
 	}
-	unlock, err := s.lockMigrations(ctx)
+	db, dialect := s.write, goose.DialectSQLite3
+	if s.engine == PostgreSQL {
+		db, dialect = stdlib.OpenDB(*s.patient), goose.DialectPostgres
+		defer func() { _ = db.Close() }()
+	}
+	unlock, err := s.lockMigrations(ctx, db)
 	if err != nil {
 		return 0, err
 	}
 	defer unlock()
-	dialect := goose.DialectSQLite3
-	if s.engine == PostgreSQL {
-		dialect = goose.DialectPostgres
-	}
-	provider, err := goose.NewProvider(dialect, s.write, files, goose.WithDisableGlobalRegistry(true))
+	provider, err := goose.NewProvider(dialect, db, files, goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return 0, err
 	}
@@ -157,11 +160,11 @@ func (s *Store) version(ctx context.Context) (int64, error) {
 }
 
 // lockMigrations keeps other programs from migrating at the same time.
-func (s *Store) lockMigrations(ctx context.Context) (unlock func(), err error) {
+func (s *Store) lockMigrations(ctx context.Context, db *sql.DB) (unlock func(), err error) {
 	if s.engine == SQLite {
 		return lockFile(ctx, s.path+".lock")
 	}
-	conn, err := s.read.Conn(ctx)
+	conn, err := db.Conn(ctx)
 	if err != nil {
 		return nil, ErrUnavailable.Because(err)
 	}

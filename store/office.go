@@ -87,7 +87,14 @@ func (t *grantTx) Redeem(hash [32]byte, now time.Time) (grant.Handover, error) {
 // Forget implements grant.Office. The audit keeps who gave what to whom.
 func (g Grant) Forget(ctx context.Context) error {
 	return g.s.update(ctx, func(t *tx) error {
-		return t.q.ForgetHandovers(t.ctx, micros(t.store.clock.Now().AddDate(0, 0, -1)))
+		now := t.store.clock.Now()
+		if err := t.q.ForgetUsage(t.ctx, grant.DayOf(now.Add(-grant.UsageKept))); err != nil {
+			return err
+		}
+		if err := t.q.ForgetReports(t.ctx, micros(now.Add(-grant.ReportsKept))); err != nil {
+			return err
+		}
+		return t.q.ForgetHandovers(t.ctx, micros(now.AddDate(0, 0, -1)))
 	})
 }
 

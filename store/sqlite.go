@@ -9,6 +9,8 @@ import (
 	"runtime/debug"
 	"sync"
 
+	sqlite3 "modernc.org/sqlite/lib"
+
 	"guichet/store/query"
 )
 
@@ -40,6 +42,7 @@ type waiting struct {
 	topics  []Topic
 	panicky any
 	stack   []byte
+	point   func(string) // see watched.go
 	told    chan struct{}
 }
 
@@ -85,27 +88,42 @@ func (b *batcher) loop() {
 	defer close(b.done)
 	batch := make([]*waiting, 0, batchLimit)
 	for first := range b.queue {
-		batch = append(batch[:0], first)
-	drain:
-		for len(batch) < batchLimit {
-			select {
-			case w, open := <-b.queue:
-				if !open {
-					break drain
-				}
-				batch = append(batch, w)
-			default:
-				break drain
-			}
-		}
-		b.perform(batch)
+		b.perform(b.drain(append(batch[:0], first), batchLimit))
 	}
 	b.disconnect()
 }
 
+// drain adds what waits to the batch, up to the limit; 0 is none.
+func (b *batcher) drain(batch []*waiting, limit int) []*waiting {
+	for limit == 0 || len(batch) < limit {
+		select {
+		case w, open := <-b.queue:
+			if !open {
+				return batch
+			}
+			batch = append(batch, w)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// locked tells whether another program held the database for as long as we wait.
+// Whoever came meanwhile is told at once too: each would wait as long again, one
+// batch after the other, and the sources of all of them try again anyway.
+func locked(err error) bool {
+	var coded interface{ Code() int }
+	return errors.As(err, &coded) && coded.Code()&0xff == sqlite3.SQLITE_BUSY
+}
+
 // perform runs one batch and tells everyone how it ended.
 func (b *batcher) perform(batch []*waiting) {
-	if err := b.transact(batch); err != nil {
+	err := b.transact(batch)
+	if locked(err) {
+		batch = b.drain(batch, 0)
+	}
+	if err != nil {
 		b.disconnect() // the state of the connection is not known any more
 		for _, w := range batch {
 			if w.err == nil {
@@ -140,7 +158,21 @@ func (b *batcher) transact(batch []*waiting) error {
 	case !wrote:
 		return b.exec(ctx, "ROLLBACK")
 	}
-	return b.store.commit(func() error { return b.exec(ctx, "COMMIT") })
+	reach(batch, "commit")
+	if err := b.store.commit(func() error { return b.exec(ctx, "COMMIT") }); err != nil {
+		return err
+	}
+	reach(batch, "committed")
+	return nil
+}
+
+// reach passes a point of the closures that succeeded.
+func reach(batch []*waiting, point string) {
+	for _, w := range batch {
+		if w.err == nil && w.panicky == nil {
+			w.point(point)
+		}
+	}
 }
 
 // all begins a transaction and runs the batch in it. It tells whether a closure
@@ -184,7 +216,9 @@ func (b *batcher) apart(ctx context.Context, w *waiting) error {
 
 // one runs one closure. What it returns or panics with is kept for its caller.
 func (b *batcher) one(ctx context.Context, w *waiting) error {
-	t := &tx{ctx: ctx, q: query.New(b.stmts), db: b.stmts, store: b.store}
+	db, point := watched(b.stmts)
+	w.point = point
+	t := &tx{ctx: ctx, q: query.New(db), db: db, store: b.store}
 	defer func() {
 		w.topics = t.topics
 		if w.panicky = recover(); w.panicky != nil {

@@ -16,8 +16,9 @@ import (
 	"sync"
 	"sync/atomic"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
-	_ "modernc.org/sqlite"             // the driver "sqlite"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"guichet"
 	"guichet/store/query"
@@ -55,6 +56,9 @@ type Store struct {
 	write  *sql.DB
 	reader *query.Queries // single statements, outside any transaction
 	batch  *batcher       // SQLite only
+
+	patient *pgx.ConnConfig // PostgreSQL only: connections that wait for locks as long as it takes
+	gates   gates
 
 	indexWindow atomic.Int64 // of the status list, where the last token went, from 1; 0: not known
 
@@ -125,10 +129,15 @@ func (s *Store) openSQLite(ctx context.Context, path string) error {
 }
 
 func (s *Store) openPostgreSQL(ctx context.Context, source string) error {
-	db, err := sql.Open("pgx", source)
+	config, err := pgx.ParseConfig(source)
 	if err != nil {
 		return errors.New("open PostgreSQL: the address cannot be read") // its text would show the password
 	}
+	s.patient = config.Copy()
+	if config.RuntimeParams["lock_timeout"] == "" {
+		config.RuntimeParams["lock_timeout"] = lockWait
+	}
+	db := stdlib.OpenDB(*config)
 	// database/sql keeps two idle connections unless told otherwise, and then
 	// spends its time reconnecting.
 	db.SetMaxOpenConns(24)
@@ -202,6 +211,8 @@ type tx struct {
 	db     query.DBTX
 	store  *Store
 	topics []Topic // to wake after the commit
+
+	locking string // what it waited for last, if others may wait for the same
 }
 
 // touch wakes whoever waits for the topic once the transaction is durable.

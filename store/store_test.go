@@ -251,7 +251,7 @@ func TestJournalTampering(t *testing.T) {
 				receive(t, d, event, 1777880000+i, 1)
 			}
 			breaks := func() (all []grant.Break) {
-				n, err := db.Grant().VerifyJournal(t.Context(), func(b grant.Break) { all = append(all, b) })
+				n, err := db.Grant().VerifyJournal(t.Context(), func(b grant.Break) { all = append(all, b) }, nil)
 				if err != nil || n != 3 {
 					t.Fatalf("%d deliveries, %v", n, err)
 				}

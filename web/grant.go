@@ -141,7 +141,11 @@ func (s *Server) request(v visit) error {
 		page.Alerts = append(page.Alerts, s.alertView(ctx, a, &r))
 	}
 	for _, t := range r.Tokens {
-		page.Tokens = append(page.Tokens, tokenLine(t, s.Clock.Now()))
+		line := tokenLine(t, s.Clock.Now())
+		if err := s.lastUse(v, t.ID, &line); err != nil {
+			return err
+		}
+		page.Tokens = append(page.Tokens, line)
 	}
 	for _, c := range r.Contacts {
 		page.Contacts = append(page.Contacts, view.Contact{Role: contactRole[c.Role], Person: view.Person{Name: c.Name(), Address: c.Email}})

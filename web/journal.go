@@ -340,9 +340,11 @@ type proof struct {
 	mu           sync.Mutex
 	running      bool
 	begun, ended time.Time
-	checked      int64
+	checked, of  int64
 	breaks       []grant.Break
 	failed       bool
+	stopped      bool // by somebody
+	stop         context.CancelFunc
 }
 
 // mostBreaks are shown; the command line lists them all.
@@ -354,14 +356,27 @@ func (s *Server) verifyJournal(v visit) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.running {
-		p.running, p.begun, p.ended, p.checked, p.breaks, p.failed = true, s.Clock.Now(), time.Time{}, 0, nil, false
-		go s.prove(context.WithoutCancel(v.r.Context()))
+		ctx, stop := context.WithCancel(context.WithoutCancel(v.r.Context()))
+		p.running, p.begun, p.ended, p.checked, p.of, p.breaks, p.failed = true, s.Clock.Now(), time.Time{}, 0, 0, nil, false
+		p.stopped, p.stop = false, stop
+		go s.prove(ctx, stop)
 	}
 	return v.redirect(view.PathJournal)
 }
 
-func (s *Server) prove(ctx context.Context) {
-	ctx, cancel := context.WithCancel(ctx)
+// stopVerifying ends a verification; what it found stays.
+func (s *Server) stopVerifying(v visit) error {
+	p := &s.proof
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.running {
+		p.stopped = true
+		p.stop()
+	}
+	return v.redirect(view.PathJournal)
+}
+
+func (s *Server) prove(ctx context.Context, cancel context.CancelFunc) {
 	defer cancel()
 	if s.Stopping != nil {
 		go func() {
@@ -379,6 +394,10 @@ func (s *Server) prove(ctx context.Context) {
 		if len(p.breaks) < mostBreaks {
 			p.breaks = append(p.breaks, b)
 		}
+	}, func(done, of int64) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.checked, p.of = done, of
 	})
 	if err != nil && ctx.Err() == nil {
 		s.Log.ErrorContext(ctx, "journal not verified", "error", err)
@@ -402,10 +421,11 @@ func (s *Server) verificationView(v visit) view.Verification {
 	defer p.mu.Unlock()
 	drawn := view.Verification{
 		Start:   view.Action{Label: view.Say(v.r.Context(), "journal.verify"), URL: view.PathJournal + "/verify", Post: true},
-		Running: p.running, Begun: p.begun, Ended: p.ended, Checked: p.checked, Failed: p.failed,
+		Running: p.running, Begun: p.begun, Ended: p.ended, Checked: p.checked, Of: p.of, Failed: p.failed && !p.stopped, Stopped: p.stopped,
 	}
 	if p.running {
 		drawn.StatusURL = view.PathJournal + "/verify"
+		drawn.Stop = view.Action{Label: view.Say(v.r.Context(), "journal.stop_verifying"), URL: view.PathJournal + "/verify/stop", Post: true}
 	}
 	for _, b := range p.breaks {
 		line := view.Break{Chain: b.Chain, Problem: b.Problem}

@@ -76,6 +76,9 @@ func (s *Server) myRequest(v visit, provider, number string) (*view.MyRequest, e
 	for i := len(r.Tokens) - 1; i >= 0; i-- { // the newest first
 		line := tokenLine(r.Tokens[i], s.Clock.Now())
 		line.URL = view.PathMyTokens + "/" + r.Tokens[i].ID.String()
+		if err := s.lastUse(v, r.Tokens[i].ID, &line); err != nil {
+			return nil, err
+		}
 		drawn.Tokens = append(drawn.Tokens, line)
 	}
 	return &drawn, nil

@@ -302,7 +302,7 @@ func TestTokenActions(t *testing.T) {
 		o := newOffice(t, db)
 		v := o.operator("nora@guichet.example")
 		id := o.send("approve", 1, "Marchés")
-		p := v.get("/tokens/"+id.String()).saysNot("Dernier usage", "jamais utilisé", "jwt-of-")
+		p := v.get("/tokens/"+id.String()).says("Dernier usage", "jamais utilisé").saysNot("jwt-of-")
 		p.submit("/prolong").says("prolongé de 18 mois")
 		if p := v.post("/tokens/"+id.String()+"/block", "reason", ""); p.status != 422 {
 			t.Errorf("blocked without a reason: %d", p.status)

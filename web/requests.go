@@ -21,6 +21,7 @@ func (s *Server) officeRoutes(mux *http.ServeMux) {
 	mux.Handle("GET "+view.PathJournal+".jsonl", s.operators(s.journalExport))
 	mux.Handle("POST "+view.PathJournal+"/verify", s.operators(s.verifyJournal))
 	mux.Handle("GET "+view.PathJournal+"/verify", s.operators(s.verification))
+	mux.Handle("POST "+view.PathJournal+"/verify/stop", s.operators(s.stopVerifying))
 	mux.Handle("GET "+view.PathJournal+"/{id}", s.operators(s.delivery))
 	mux.Handle("POST "+view.PathJournal+"/{id}/replay", s.operators(s.replay))
 	mux.Handle("POST "+view.PathJournal+"/{id}/accept", s.operators(s.accept))
@@ -159,7 +160,7 @@ func (s *Server) providerChoices(v visit) []view.Choice {
 // The columns of the file are for programs: they have one name in every language.
 var csvHead = []string{
 	"provider", "number", "status", "title", "organization", "siret", "scopes", "applicant", "received_at", "submitted_at", "validated_at", "revoked_at",
-	"archived_at", "changed_at", "live_tokens",
+	"archived_at", "changed_at", "live_tokens", "last_used_at",
 }
 
 // requestsCSV gives every request that the page would show, as they are read: a
@@ -182,7 +183,12 @@ func (s *Server) requestsCSV(v visit) error {
 	_ = w.Write(csvHead)
 	for {
 		for _, r := range found.Requests {
-			_ = w.Write(csvRow(r))
+			used, err := s.lastUseOf(v, r)
+			if err != nil {
+				s.Log.ErrorContext(v.r.Context(), "export broken off", "error", err)
+				panic(http.ErrAbortHandler) // half a file must not look like a whole one
+			}
+			_ = w.Write(csvRow(r, used))
 		}
 		w.Flush()
 		if w.Error() != nil || found.Next == "" {
@@ -196,11 +202,20 @@ func (s *Server) requestsCSV(v visit) error {
 	}
 }
 
-func csvRow(r grant.Listed) []string {
+// lastUseOf tells when any token of a request was used last; what was never
+// validated has none.
+func (s *Server) lastUseOf(v visit, r grant.Listed) (time.Time, error) {
+	if r.ValidatedAt.IsZero() {
+		return time.Time{}, nil
+	}
+	return s.Office.LastUseOfRequest(v.r.Context(), r.ID)
+}
+
+func csvRow(r grant.Listed, used time.Time) []string {
 	applicant, _ := r.Contact(grant.Applicant)
 	row := []string{
 		r.Provider, r.ExternalID, string(r.Status), r.Title, r.Organization, r.SIRET, strings.Join(r.Scopes, " "), applicant.Email,
-		stamp(r.CreatedAt), stamp(r.FirstSubmittedAt), stamp(r.ValidatedAt), stamp(r.RevokedAt), stamp(r.ArchivedAt), stamp(r.UpdatedAt), fmt.Sprint(r.Live),
+		stamp(r.CreatedAt), stamp(r.FirstSubmittedAt), stamp(r.ValidatedAt), stamp(r.RevokedAt), stamp(r.ArchivedAt), stamp(r.UpdatedAt), fmt.Sprint(r.Live), stamp(used),
 	}
 	for i := range row {
 		row[i] = harmless(row[i])

@@ -171,7 +171,8 @@ func tokens(ctx context.Context) view.TokenList {
 
 func token(ctx context.Context) view.Token {
 	return view.Token{
-		Line:     view.TokenLine{Short: "e4d9…7b20", Holder: "Commune de Saint-Aubin", Provider: "api_particulier", State: view.TokenActive, ExpiresAt: in(498 * 24 * time.Hour), LastUse: ago(4 * time.Minute)},
+		Line: view.TokenLine{Short: "e4d9…7b20", Holder: "Commune de Saint-Aubin", Provider: "api_particulier", State: view.TokenActive, ExpiresAt: in(498 * 24 * time.Hour), LastUse: ago(4 * time.Minute), Used: true},
+		Used: 48_211, Uses: []view.DayOfUse{{Day: ago(0), Uses: 1_204}, {Day: ago(24 * time.Hour), Uses: 47_007}},
 		ID:       "019a7c3e-5f21-7d40-8e4d-9b0e61c27b20",
 		IssuedAt: ago(49 * 24 * time.Hour), RequestURL: "/requests/51240", RequestID: "51240",
 		Scopes: []string{"cnaf_quotient_familial", "cnaf_allocataires", "dgfip_annee_impot"},

@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -106,7 +107,27 @@ func (s *Server) tokenView(v visit, t grant.Standing) (view.Token, error) {
 		Line: s.standingLine(t, s.Clock.Now()), ID: t.ID.String(), IssuedAt: t.IssuedAt, RequestID: t.ExternalID,
 		RequestURL: requestURL(t.Provider, t.ExternalID), Scopes: t.Scopes, Entries: tokenTimeline(ctx, own),
 	}
-	return page, nil
+	return page, s.showUsage(v, t.ID, &page)
+}
+
+// showUsage fills in how often the token was used in the last thirty days.
+func (s *Server) showUsage(v visit, id guichet.ID, page *view.Token) error {
+	used, err := s.Office.Usage(v.r.Context(), id, s.Clock.Now().AddDate(0, 0, -30))
+	if err != nil {
+		return err
+	}
+	page.Line.LastUse, page.Line.Used, page.Used = used.Last, true, used.Total()
+	for _, d := range slices.Backward(used.Days) {
+		page.Uses = append(page.Uses, view.DayOfUse{Day: s.day(d.Day), Uses: d.Uses})
+	}
+	return nil
+}
+
+// lastUse fills in when the token of a line was used last.
+func (s *Server) lastUse(v visit, id guichet.ID, line *view.TokenLine) (err error) {
+	line.Used = true
+	line.LastUse, err = s.Office.LastUse(v.r.Context(), id)
+	return err
 }
 
 func (s *Server) blockToken(v visit) error {

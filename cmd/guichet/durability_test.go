@@ -55,10 +55,10 @@ func TestStorm(t *testing.T) {
 
 // built is the program as people run it, where the one of these tests may carry
 // the race detector, which costs memory and time.
-func built(t *testing.T) string {
+func built(t *testing.T, flags ...string) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "guichet")
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", append(append([]string{"build"}, flags...), "-o", program, ".")...).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	return program
@@ -69,6 +69,9 @@ type storm struct {
 	program    string
 	address    string
 	folder     string
+	env        []string // beside the usual
+	mu         sync.Mutex
+	complaints []string
 	db         *storetest.DB
 	server     *exec.Cmd
 	deliveries []string // bodies, shuffled
@@ -112,6 +115,7 @@ func (s *storm) start() {
 	s.t.Helper()
 	s.server = exec.Command(s.program, "serve")
 	s.server.Env = append(os.Environ(), s.settings()...)
+	s.server.Env = append(s.server.Env, s.env...)
 	log, err := s.server.StderrPipe()
 	if err != nil {
 		s.t.Fatal(err)
@@ -121,13 +125,33 @@ func (s *storm) start() {
 	}
 	s.t.Cleanup(func(server *os.Process) func() { return func() { _ = server.Kill() } }(s.server.Process)) // when the test gives up
 	lines := bufio.NewScanner(log)
+	var said []string
 	for lines.Scan() {
+		said = append(said, lines.Text())
 		if strings.Contains(lines.Text(), `"msg":"ready"`) {
-			go func() { _, _ = io.Copy(io.Discard, log) }()
+			go s.listen(lines)
 			return
 		}
 	}
-	s.t.Fatal("the server ended before it was ready")
+	s.t.Fatalf("the server ended before it was ready: %s", strings.Join(said, "\n"))
+}
+
+// listen keeps what the server complains of, for whoever finds something wrong.
+func (s *storm) listen(lines *bufio.Scanner) {
+	for lines.Scan() {
+		if text := lines.Text(); !strings.Contains(text, `"level":"INFO"`) {
+			s.mu.Lock()
+			s.complaints = append(s.complaints, text)
+			s.mu.Unlock()
+		}
+	}
+}
+
+// complained is what the server said last.
+func (s *storm) complained() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(s.complaints[max(0, len(s.complaints)-5):], "\n")
 }
 
 func (s *storm) kill() {

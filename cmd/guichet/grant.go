@@ -53,8 +53,15 @@ type tokenJSON struct {
 	BlockedAt     *time.Time `json:"blocked_at"`
 	Authorization string     `json:"authorization"`
 	Scopes        []string   `json:"scopes"`
+	LastUsedAt    *time.Time `json:"last_used_at,omitempty"`
+	Uses          []useJSON  `json:"uses,omitempty"` // of the last 30 days
 
 	Limits guichet.Limit `json:"limits"`
+}
+
+type useJSON struct {
+	Day  string `json:"day"`
+	Uses int64  `json:"uses"`
 }
 
 type deliveryJSON struct {
@@ -87,7 +94,7 @@ func requestOut(r grant.Request) requestJSON {
 	}
 	for _, t := range r.Tokens {
 		out.Tokens = append(out.Tokens, tokenJSON{
-			t.ID, t.IssuedAt, t.ExpiresAt, moment(t.BlockAt), moment(t.BlockedAt), t.Authorization, append([]string{}, t.Scopes...), t.Limit,
+			t.ID, t.IssuedAt, t.ExpiresAt, moment(t.BlockAt), moment(t.BlockedAt), t.Authorization, append([]string{}, t.Scopes...), nil, nil, t.Limit,
 		})
 	}
 	return out
@@ -141,6 +148,16 @@ func (c requestShowCmd) Run(ctx context.Context, t terminal, all *cli) error {
 		}
 		out := requestOut(request)
 		out.Tokens = append([]tokenJSON{}, out.Tokens...)
+		for i := range out.Tokens {
+			used, err := p.store.Grant().Usage(ctx, out.Tokens[i].ID, p.clock.Now().AddDate(0, 0, -30))
+			if err != nil {
+				return err
+			}
+			out.Tokens[i].LastUsedAt = moment(used.Last)
+			for _, d := range used.Days {
+				out.Tokens[i].Uses = append(out.Tokens[i].Uses, useJSON(d))
+			}
+		}
 		out.Deliveries = []deliveryJSON{}
 		for _, d := range deliveries {
 			out.Deliveries = append(out.Deliveries, deliveryOut(d))
@@ -292,16 +309,41 @@ type journalCmd struct {
 
 type journalVerifyCmd struct{}
 
-var errJournalBroken = errors.New("the journal is broken")
+var (
+	errJournalBroken = errors.New("the journal is broken")
+	errInterrupted   = errors.New("interrupted: the rest of the journal was not read")
+)
+
+// tellProgress says every few seconds how far something long has come.
+func tellProgress(w io.Writer, clock guichet.Clock) func(done, of int64) {
+	const every = 2 * time.Second
+	last := clock.Now()
+	return func(done, of int64) {
+		now := clock.Now()
+		if of == 0 || now.Sub(last) < every {
+			return
+		}
+		last = now
+		_, _ = fmt.Fprintf(w, "%d of %d deliveries, %d %%\n", done, of, 100*done/of)
+	}
+}
 
 func (journalVerifyCmd) Run(ctx context.Context, t terminal, all *cli) error {
 	return withProgram(ctx, all, func(p *program) error {
 		breaks := []grant.Break{}
-		n, err := p.grant.Store.VerifyJournal(ctx, func(b grant.Break) { breaks = append(breaks, b) })
-		if err != nil {
+		n, err := p.grant.Store.VerifyJournal(ctx, func(b grant.Break) { breaks = append(breaks, b) }, tellProgress(t.err, p.clock))
+		interrupted := ctx.Err() != nil
+		if err != nil && !interrupted {
 			return err
 		}
-		err = t.print(map[string]any{"deliveries": n, "ok": len(breaks) == 0, "breaks": breaks}, func(w io.Writer) {
+		said := map[string]any{"deliveries": n, "ok": len(breaks) == 0 && !interrupted, "breaks": breaks}
+		if interrupted {
+			said["interrupted"] = true
+		}
+		err = t.print(said, func(w io.Writer) {
+			if interrupted {
+				_, _ = fmt.Fprintln(w, "interrupted; so far:")
+			}
 			_, _ = fmt.Fprintf(w, "%d deliveries, %d breaks\n", n, len(breaks))
 			for _, b := range breaks {
 				_, _ = fmt.Fprintf(w, "%s\t%d\t%s\t%s\n", b.Chain, b.N, b.Delivery, b.Problem)
@@ -309,6 +351,9 @@ func (journalVerifyCmd) Run(ctx context.Context, t terminal, all *cli) error {
 		})
 		if err == nil && len(breaks) > 0 {
 			return errJournalBroken
+		}
+		if err == nil && interrupted {
+			return errInterrupted
 		}
 		return err
 	})

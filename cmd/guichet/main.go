@@ -54,7 +54,10 @@ type terminal struct {
 	json     bool
 }
 
-func main() { os.Exit(run(os.Args[1:], terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr})) }
+func main() {
+	bearFullFiles()
+	os.Exit(run(os.Args[1:], terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
+}
 
 // run executes one command line and returns the exit code: 0 done, 1 refused or
 // broken, 2 not understood.

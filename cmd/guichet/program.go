@@ -21,6 +21,7 @@ import (
 	"guichet/mail"
 	"guichet/people"
 	"guichet/store"
+	"guichet/usage"
 	"guichet/web"
 	"guichet/web/view"
 )
@@ -36,6 +37,7 @@ type program struct {
 	bank   *bank.Desk
 	woob   *workers.Connector // nil: not configured
 	people *people.Desk
+	uses   *usage.Counter
 	mailer *mail.Sender // nil: mails are written to the log instead
 	alarms []alarm.Channel
 }
@@ -52,7 +54,7 @@ func openProgram(ctx context.Context, c config, log *slog.Logger) (*program, err
 	if err != nil {
 		return nil, err
 	}
-	p := &program{config: c, clock: clock, log: log, store: s}
+	p := &program{config: c, clock: clock, log: log, store: s, uses: usage.NewCounter(clock)}
 	if err := p.build(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -116,7 +118,7 @@ func (p *program) api(stopping <-chan struct{}) *api.Server {
 		s.JWKS = func() ([]byte, error) { return p.keys.now.Load().jwks, nil }
 		s.URL = p.config.URL
 		s.Statuses = api.NewStatuses(p.config.URL, p.clock, p.store.Grant(), p.keys.lists)
-		s.Gateways, s.Stopping = p.gateways(), stopping
+		s.Gateways, s.Stopping, s.Uses = p.gateways(), stopping, p.uses
 		s.Blocked = func() <-chan struct{} { return p.store.Changed(store.BlocklistRaised) }
 	}
 	return s

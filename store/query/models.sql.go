@@ -438,6 +438,13 @@ type Token struct {
 	Limits          string
 }
 
+type TokenUsage struct {
+	TokenID string
+	Day     string
+	Uses    int64
+	LastAt  int64
+}
+
 type Transaction struct {
 	ID               string
 	AccountID        string
@@ -455,4 +462,10 @@ type Transaction struct {
 	ValueOn          string
 	SeenOn           string
 	Day              string
+}
+
+type UsageReport struct {
+	GatewayID string
+	Report    string
+	At        int64
 }

@@ -106,8 +106,16 @@ type Token struct {
 	Withheld   string  // why not, in words
 	Actions    []Action
 	Entries    []Entry
-	Mine       bool   // whoever looks is of the request, and no operator
-	Notice     string // such as that it ends soon
+	Uses       []DayOfUse // the newest first, those without a use left out
+	Used       int64      // of all those days
+	Mine       bool       // whoever looks is of the request, and no operator
+	Notice     string     // such as that it ends soon
+}
+
+// A DayOfUse is how often a token was used on a day.
+type DayOfUse struct {
+	Day  time.Time
+	Uses int64
 }
 
 // An Alert asks a person to look: the sentence first, the action second.

@@ -41,8 +41,11 @@ type Verification struct {
 	Begun     time.Time
 	Ended     time.Time
 	Checked   int64
+	Of        int64 // how many there are; 0: not known yet
 	Breaks    []Break
-	Failed    bool   // it could not be done
+	Failed    bool // it could not be done
+	Stopped   bool // somebody stopped it
+	Stop      Action
 	StatusURL string // gives the piece again while it runs
 }
 
