@@ -51,11 +51,15 @@ func (s *Server) receive(format grant.Format) func(http.ResponseWriter, *http.Re
 			return nil
 		}
 		secrets := s.Secrets(provider, s.Clock.Now())
-		if _, ok := keyring.VerifyMAC(secrets, r.Header.Values("X-Hub-Signature-256"), body); !ok {
+		used, ok := keyring.VerifyMAC(secrets, r.Header.Values("X-Hub-Signature-256"), body)
+		if !ok {
 			writeJSON(w, "application/json", http.StatusUnauthorized, refusal{"Unauthorized"})
 			return nil
 		}
-		given, err := s.Grant.Receive(r.Context(), provider, format, body)
+		if s.SecretUsed != nil {
+			s.SecretUsed(provider, secrets[used])
+		}
+		given, err := s.Grant.ReceiveFrom(r.Context(), provider, format, r.Header.Get("X-App-Environment"), body)
 		switch {
 		case errors.Is(err, grant.ErrNotJSON):
 			writeJSON(w, "application/json", http.StatusBadRequest, refusal{"Bad Request"})

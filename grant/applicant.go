@@ -96,7 +96,7 @@ func (d *Desk) TakeOver(ctx context.Context, secret guichet.Secret) (standing St
 		if standing, err = d.Store.Standing(ctx, h.TokenID); err != nil {
 			return err
 		}
-		_, token, err := d.findToken(tx, standing)
+		request, token, err := d.findToken(tx, standing)
 		switch {
 		case err != nil:
 			return err
@@ -104,6 +104,12 @@ func (d *Desk) TakeOver(ctx context.Context, secret guichet.Secret) (standing St
 			return ErrHandover
 		}
 		if jwt, err = d.Mint(standing); err != nil {
+			return err
+		}
+		_, err = d.tellToken(tx, MailTokenTakenOver, request, token.ID, map[string]string{
+			"at": d.Clock.Now().Format(time.RFC3339), "by": h.By, "to": h.To,
+		})
+		if err != nil {
 			return err
 		}
 		by := guichet.Actor{Kind: guichet.BySystem, Name: "handover"}

@@ -178,14 +178,14 @@ func TestFence(t *testing.T) {
 		enqueue(t, db, work(1)...)
 		claim := func(worker string) job.Claimed {
 			now := db.Clock.Now()
-			c, err := jobs.Claim(ctx, worker, now, now.Add(time.Second), 5)
+			c, err := jobs.Claim(ctx, worker, now, now.Add(time.Second), 5, nil)
 			if err != nil || len(c) != 1 {
 				t.Fatalf("%s claimed %v, %v", worker, c, err)
 			}
 			return c[0]
 		}
 		old := claim("old")
-		if c, err := jobs.Claim(ctx, "other", db.Clock.Now(), db.Clock.Now(), 5); err != nil || len(c) != 0 {
+		if c, err := jobs.Claim(ctx, "other", db.Clock.Now(), db.Clock.Now(), 5, nil); err != nil || len(c) != 0 {
 			t.Fatalf("a job that runs was claimed again: %v, %v", c, err)
 		}
 		db.Clock.Advance(2 * time.Second)
