@@ -87,7 +87,7 @@ var pure = []string{"", "grant", "bank", "ledger", "people"}
 const (
 	mostLines   = 500
 	mostMethods = 12
-	mostIfaces  = 24
+	mostIfaces  = 25
 )
 
 type source struct {

@@ -13,6 +13,7 @@ import (
 	"guichet/mail"
 	"guichet/notify"
 	"guichet/store"
+	"guichet/web"
 )
 
 // secretBook knows which secrets of the configuration are in force, and when each
@@ -234,4 +235,16 @@ func (p *program) preview(provider string, rule grant.MailRule, language string)
 		Name: "Claire Morel", Address: "claire.morel@valmont.example", Language: language,
 	})
 	return m.Subject, m.Text, m.HTML, err
+}
+
+// providerPages is what the pages about providers need of the configuration.
+func (p *program) providerPages() *web.Providers {
+	return &web.Providers{
+		About: func(name string) (algorithm, notifyURL string) {
+			c := p.config.Providers[name]
+			return string(c.Algorithm), c.Endpoint.URL
+		},
+		Secrets: p.secrets.standings, EndSecret: p.secrets.end, Preview: p.preview, Notices: p.notices(),
+		Mails: func(name string) []grant.MailRule { return p.config.Providers[name].Mail },
+	}
 }
