@@ -71,6 +71,7 @@ type storm struct {
 	folder     string
 	db         *storetest.DB
 	server     *exec.Cmd
+	env        []string // beside what it needs
 	deliveries []string // bodies, shuffled
 	next       atomic.Int64
 	answered   atomic.Int64
@@ -106,6 +107,7 @@ func (s *storm) start() {
 	s.server = exec.Command(s.program, "serve")
 	s.server.Env = append(os.Environ(), "GUICHET_DATABASE="+s.db.Source, "GUICHET_ADDR="+s.address, "GUICHET_ADMIN_ADDR=127.0.0.1:0",
 		"GUICHET_KEY_FILE="+filepath.Join(s.folder, "key"), "GUICHET_DATAPASS_SECRETS=api_entreprise=storm")
+	s.server.Env = append(s.server.Env, s.env...)
 	log, err := s.server.StderrPipe()
 	if err != nil {
 		s.t.Fatal(err)
