@@ -39,6 +39,15 @@ func configured(t *testing.T, db *storetest.DB, providers string, settings ...st
 	return path("guichet.toml")
 }
 
+// withFile writes one more file beside a configuration.
+func withFile(t *testing.T, path, name, text string) string {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(filepath.Dir(path), name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // opened is a program that does not serve yet.
 func opened(t *testing.T, path string) *running {
 	t.Helper()
