@@ -191,8 +191,12 @@ func mailConditions(ctx context.Context, m grant.MailRule) (says []string) {
 	if len(m.Scopes) > 0 {
 		says = append(says, view.Say(ctx, "mail.scopes", "Names", strings.Join(m.Scopes, ", ")))
 	}
-	if m.Delay() > 0 {
-		says = append(says, view.Say(ctx, "mail.after", "Delay", m.After))
+	switch hours := int(m.Delay().Hours()); {
+	case m.Delay() == 0:
+	case hours%24 == 0:
+		says = append(says, view.Count(ctx, "mail.after_days", hours/24))
+	default:
+		says = append(says, view.Count(ctx, "mail.after_hours", hours))
 	}
 	return says
 }

@@ -84,7 +84,7 @@ func (f Frame) sections() []section {
 			{place: JournalPlace, key: "nav.journal", icon: "book", url: PathJournal},
 			{place: FiguresPlace, key: "nav.figures", icon: "bars", url: PathFigures},
 			{place: Gateways, key: "nav.gateways", icon: "shield", url: PathGateways},
-			{place: Providers, key: "nav.providers", icon: "plug", url: PathProviders},
+			{place: Providers, key: "nav.providers", icon: "out", url: PathProviders},
 		}})
 	}
 	if f.Windows.Mine {
