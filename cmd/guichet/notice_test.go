@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +18,8 @@ import (
 
 	"guichet"
 	"guichet/grant"
+	"guichet/keyring"
+	"guichet/notify"
 	simdatapass "guichet/sim/datapass"
 	"guichet/store/storetest"
 )
@@ -275,4 +278,57 @@ func TestNoticeKilledBetweenSendAndNote(t *testing.T) {
 			t.Errorf("attempts without an end: %v", open)
 		}
 	})
+}
+
+// The verification that docs/notifications.md shows accepts what we send, and
+// nothing else.
+func TestVerificationOfTheDocs(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "notifications.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(page), "```python\n")
+	example, _, ok := strings.Cut(after, "```")
+	if !ok {
+		t.Fatal("the page has no example")
+	}
+	hook := newReceiver()
+	server := httptest.NewServer(hook)
+	defer server.Close()
+	sender := notify.NewSender(guichet.SystemClock(), "Guichet/test")
+	e := notify.Endpoint{URL: server.URL, Private: true, Secrets: []keyring.Secret{hookFormer, hookSecret}}
+	if _, err := sender.Send(t.Context(), e, guichet.SystemClock().NewID(), []byte(`{"type":"token.issued","é":1}`)); err != nil {
+		t.Fatal(err)
+	}
+	n := <-hook.sent
+	verdict := func(secret, body string, later int) string {
+		headers, err := json.Marshal(map[string]string{
+			"webhook-id": n.header.Get("webhook-id"), "webhook-timestamp": n.header.Get("webhook-timestamp"), "webhook-signature": n.header.Get("webhook-signature"),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask := exec.Command("python3", "-c", example+"\nimport json, sys\nprint(verified(sys.argv[1], json.loads(sys.argv[2]), sys.argv[3].encode(), lambda: time.time() + int(sys.argv[4])))",
+			secret, string(headers), body, fmt.Sprint(later))
+		out, err := ask.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	for _, row := range []struct {
+		secret, body string
+		later        int
+		want         string
+	}{
+		{hookSecret, n.body, 0, "True"},
+		{hookFormer, n.body, 0, "True"},
+		{hookSecret, n.body + " ", 0, "False"},
+		{"whsec_" + strings.Repeat("A", 32), n.body, 0, "False"},
+		{hookSecret, n.body, 400, "False"},
+	} {
+		if got := verdict(row.secret, row.body, row.later); got != row.want {
+			t.Errorf("%d characters, %d s later: %s", len(row.body), row.later, got)
+		}
+	}
 }
