@@ -3,6 +3,7 @@ package grant
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"time"
 
@@ -159,7 +160,8 @@ type NoticeFilter struct {
 // returns nil.
 type NoticeStore interface {
 	// Begin notes that an attempt begins, before anything leaves, and gives the
-	// notification as it is then, this attempt counted.
+	// notification as it is then, this attempt counted. One that does not wait any
+	// more is left as it is: ErrNoticeOver.
 	Begin(ctx context.Context, n Notice, at time.Time) (SentNotice, error)
 	// End notes how the attempt s.Attempts ended, with the state it leads to, and
 	// opens the alert, if any. An attempt that another one followed changes its own
@@ -173,6 +175,9 @@ type NoticeStore interface {
 	// Again makes the queue try the notification now, in a new round.
 	Again(ctx context.Context, n SentNotice, job guichet.Job, deed guichet.AuditEntry) error
 }
+
+// ErrNoticeOver is returned for a notification that was delivered or given up.
+var ErrNoticeOver = &guichet.Error{Kind: guichet.Conflict, Code: "notification_over", Reason: "This notification was delivered or given up already."}
 
 // ErrNoNotice is returned for a notification that nobody knows.
 var ErrNoNotice = &guichet.Error{Kind: guichet.NotFound, Code: "unknown_notification", Reason: "No notification has this identifier, or it was not attempted yet."}
@@ -206,6 +211,9 @@ func (d *Notices) Attempt(ctx context.Context, args []byte) (wait time.Duration,
 		return 0, false, err
 	}
 	s, err := d.Store.Begin(ctx, n, d.Clock.Now())
+	if errors.Is(err, ErrNoticeOver) { // we died after the note and before the queue knew
+		return 0, false, nil
+	}
 	if err != nil {
 		return noticePauses[0], true, err
 	}

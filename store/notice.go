@@ -25,6 +25,9 @@ func (n Notices) Begin(ctx context.Context, notice grant.Notice, at time.Time) (
 			ID: string(notice.ID), Provider: notice.Provider, Type: string(notice.Type), ExternalID: notice.ExternalID,
 			Body: string(notice.Body), MadeAt: micros(notice.MadeAt),
 		})
+		if errors.Is(err, sql.ErrNoRows) {
+			return grant.ErrNoticeOver
+		}
 		if err != nil {
 			return err
 		}
@@ -103,12 +106,20 @@ func (n Notices) Again(ctx context.Context, s grant.SentNotice, job guichet.Job,
 			return err
 		}
 		t.touch(JobsReady)
-		if hurried == 0 { // one that runs right now stands for it
+		if hurried == 0 {
+			job.Key = "" // one that runs right now may be about to end: it does not stand for this one
 			if err := t.Enqueue(job); err != nil {
 				return err
 			}
 		}
 		return t.Audit(deed)
+	})
+}
+
+// Forget removes notifications that are over and were made before an instant.
+func (n Notices) Forget(ctx context.Context, before time.Time) error {
+	return n.s.update(ctx, func(t *tx) error {
+		return errors.Join(t.q.ForgetNoticeAttempts(t.ctx, micros(before)), t.q.ForgetNotices(t.ctx, micros(before)))
 	})
 }
 

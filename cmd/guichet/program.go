@@ -185,12 +185,15 @@ func (p *program) alertsAbout(ctx context.Context, subjects []string) (all []gui
 	return all, nil
 }
 
+// keepNotices is how long notifications that are over are shown.
+const keepNotices = 180 * 24 * time.Hour
+
 // runner does the durable work.
 func (p *program) runner() *job.Runner {
 	handlers, periodic := p.bankJobs()
 	handlers["mail"], handlers["alert"], handlers["letter"], handlers["notice"] = p.sendMail, p.tellOperators, p.sendWaited, p.sendNotice
 	handlers["forget"] = func(ctx context.Context, _ job.Claimed) error {
-		return errors.Join(p.store.Sessions().Forget(ctx), p.store.Grant().Forget(ctx))
+		return errors.Join(p.store.Sessions().Forget(ctx), p.store.Grant().Forget(ctx), p.store.Notices().Forget(ctx, p.clock.Now().Add(-keepNotices)))
 	}
 	handlers["index"] = func(ctx context.Context, _ job.Claimed) error { _, err := p.store.Grant().Index(ctx); return err }
 	handlers["remind"] = func(ctx context.Context, _ job.Claimed) error {

@@ -2,6 +2,7 @@
 INSERT INTO notices (id, provider, type, external_id, body, made_at, state, attempts, round, next_at, delivered_at, code, problem)
 VALUES ($1, $2, $3, $4, $5, $6, 'waiting', 1, 1, 0, 0, 0, '')
 ON CONFLICT (id) DO UPDATE SET attempts = notices.attempts + 1, round = notices.round + 1
+WHERE notices.state = 'waiting'
 RETURNING *;
 
 -- name: BeginNoticeAttempt :exec
@@ -43,3 +44,9 @@ ON CONFLICT (provider, mark) DO UPDATE SET last_used_at = $3 WHERE provider_secr
 -- name: EndSecret :execrows
 INSERT INTO provider_secrets (provider, mark, last_used_at, ended_at, ended_by) VALUES ($1, $2, 0, $3, $4)
 ON CONFLICT (provider, mark) DO UPDATE SET ended_at = $3, ended_by = $4 WHERE provider_secrets.ended_at = 0;
+
+-- name: ForgetNoticeAttempts :exec
+DELETE FROM notice_attempts WHERE notice_id IN (SELECT id FROM notices WHERE state <> 'waiting' AND made_at < $1);
+
+-- name: ForgetNotices :exec
+DELETE FROM notices WHERE state <> 'waiting' AND made_at < $1;

@@ -27,6 +27,7 @@ const beginNotice = `-- name: BeginNotice :one
 INSERT INTO notices (id, provider, type, external_id, body, made_at, state, attempts, round, next_at, delivered_at, code, problem)
 VALUES ($1, $2, $3, $4, $5, $6, 'waiting', 1, 1, 0, 0, 0, '')
 ON CONFLICT (id) DO UPDATE SET attempts = notices.attempts + 1, round = notices.round + 1
+WHERE notices.state = 'waiting'
 RETURNING id, provider, type, external_id, body, made_at, state, attempts, round, next_at, delivered_at, code, problem
 `
 
@@ -155,6 +156,24 @@ func (q *Queries) EndSecret(ctx context.Context, arg EndSecretParams) (int64, er
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const forgetNoticeAttempts = `-- name: ForgetNoticeAttempts :exec
+DELETE FROM notice_attempts WHERE notice_id IN (SELECT id FROM notices WHERE state <> 'waiting' AND made_at < $1)
+`
+
+func (q *Queries) ForgetNoticeAttempts(ctx context.Context, madeAt int64) error {
+	_, err := q.db.ExecContext(ctx, forgetNoticeAttempts, madeAt)
+	return err
+}
+
+const forgetNotices = `-- name: ForgetNotices :exec
+DELETE FROM notices WHERE state <> 'waiting' AND made_at < $1
+`
+
+func (q *Queries) ForgetNotices(ctx context.Context, madeAt int64) error {
+	_, err := q.db.ExecContext(ctx, forgetNotices, madeAt)
+	return err
 }
 
 const hurryNotice = `-- name: HurryNotice :execrows
