@@ -223,8 +223,10 @@ func (p *program) sendMail(ctx context.Context, c job.Claimed) error {
 	if err != nil && mail.Permanent(err) {
 		return job.Permanent(err)
 	}
-	if err != nil { // a mail server that was down for an hour is tried within five minutes of its return
+	// A mail server that was down for an hour is tried within five minutes of its
+	// return, by what has attempts enough for some days of that.
+	if err != nil && c.MaxAttempts >= 1000 {
 		return job.Later(err, min(job.Backoff(c.Attempt, p.clock.Intn(1<<40)), 5*time.Minute))
 	}
-	return nil
+	return err
 }
