@@ -147,7 +147,7 @@ var (
 )
 
 // samples has every datum of every template, for previews and tests.
-var samples = map[string]string{
+var samples = map[string]string{ //nolint:gosec // "token" is the end of an identifier that nobody has
 	"title": "Marchés publics de Valmont", "external_id": "51234", "provider": "API Entreprise",
 	"organization": "Commune de Valmont", "scopes": "entreprises, open_data", "contact": "support@entreprise.example",
 	"reason": "Fin de la convention", "at": "2026-05-04T07:33:21Z", "expires_at": "2027-11-01T22:59:59Z",

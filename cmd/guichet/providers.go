@@ -163,7 +163,7 @@ func (f providerFile) provider(name, folder string) (provider, error) {
 	}
 	var err error
 	if p.Secrets, err = readSecrets(f.Secrets); err != nil {
-		return fail(err.Error())
+		return fail(err.Error() + ".")
 	}
 	if !slices.Contains([]string{"", "production", "staging", "sandbox"}, f.Environment) {
 		return fail("environment is production, staging or sandbox.")
@@ -174,7 +174,7 @@ func (f providerFile) provider(name, folder string) (provider, error) {
 	}
 	if f.Notify != nil {
 		if err := f.Notify.read(&p); err != nil {
-			return fail(err.Error())
+			return fail(err.Error() + ".")
 		}
 	}
 	return p, nil
@@ -187,12 +187,12 @@ func readSecrets(files []secretFile) (out []providerSecret, err error) {
 		if s.File != "" {
 			b, err := os.ReadFile(s.File)
 			if err != nil {
-				return nil, errors.New("the file of a secret cannot be read.")
+				return nil, errors.New("the file of a secret cannot be read")
 			}
 			value = strings.TrimSpace(string(b))
 		}
 		if value == "" {
-			return nil, errors.New("a secret is empty.")
+			return nil, errors.New("a secret is empty")
 		}
 		out = append(out, providerSecret{Value: keyring.Secret(value), Until: s.Until})
 	}
@@ -227,7 +227,7 @@ func (f notifyFile) read(p *provider) (err error) {
 	}
 	for _, e := range f.Events {
 		if !slices.Contains(grant.NoticeTypes(), e) {
-			return fmt.Errorf("notify.events: there is no event %q.", e)
+			return fmt.Errorf("notify.events: there is no event %q", e)
 		}
 	}
 	p.Endpoint = endpoint{URL: f.URL, Private: f.Private}
@@ -235,12 +235,12 @@ func (f notifyFile) read(p *provider) (err error) {
 		return fmt.Errorf("notify.secrets: %w", err)
 	}
 	if len(p.Endpoint.Secrets) == 0 {
-		return errors.New("notify needs a secret: whsec_ and 24 to 64 bytes in base64.")
+		return errors.New("notify needs a secret: whsec_ and 24 to 64 bytes in base64")
 	}
 	all := notify.Endpoint{URL: f.URL, Private: f.Private, Secrets: activeOf(p.Endpoint.Secrets, time.Time{})}
 	var told *guichet.Error
 	if errors.As(all.Check(), &told) {
-		return fmt.Errorf("notify: %s", told.Reason)
+		return fmt.Errorf("notify: %s", strings.TrimSuffix(told.Reason, "."))
 	}
 	return nil
 }
