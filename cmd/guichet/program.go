@@ -205,7 +205,7 @@ func (p *program) runner() *job.Runner {
 	return &job.Runner{
 		Store: p.store.Jobs(), Clock: p.clock, Log: p.log, Handlers: handlers,
 		Workers: 16, // most of them wait for a bank
-		Limits:  map[string]int{"mail": 3, "letter": 1, "alert": 1, "notice": 4},
+		Limits:  map[string]int{"mail": 3, "letter": 1, "alert": 2, "notice": 4},
 		Periodic: append(periodic,
 			job.Periodic{Kind: "sweep", Slot: job.Every(time.Minute)}, job.Periodic{Kind: "forget", Slot: job.Every(time.Hour)},
 			job.Periodic{Kind: "index", Slot: job.Every(time.Minute)}, job.Periodic{Kind: "remind", Slot: job.Every(time.Hour)},
