@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 	"job":               {""},
 	"mail":              {""},
 	"alarm":             {""},
+	"notify":            {"", "keyring"},
 	"store":             {"", "grant", "bank", "ledger", "people", "job", "store/query"},
 	"store/query":       {},
 	"blocklist":         {""},
@@ -65,7 +66,7 @@ var mayUse = map[string][]string{
 	"github.com/jackc/pgx":           {"store", "store/storetest"},
 	"modernc.org/sqlite":             {"store", "bench"},
 	"github.com/pressly/goose":       {"store"},
-	"net/http":                       {"api", "web", "web/view", "web/asset", "web/webtest", "gateway", "alarm", "gateway/gatewaytest", "gateway/envoy", "gateway/envoy/guichet-envoy", "sim/bank", "sim/datapass", "connector/sim", "connector/connectortest", "cmd/guichet", "bench"},
+	"net/http":                       {"api", "web", "web/view", "web/asset", "web/webtest", "gateway", "alarm", "notify", "gateway/gatewaytest", "gateway/envoy", "gateway/envoy/guichet-envoy", "sim/bank", "sim/datapass", "connector/sim", "connector/connectortest", "cmd/guichet", "bench"},
 	"github.com/a-h/templ":           {"web", "web/view"},
 	"github.com/chromedp":            {"web/webtest"},
 	"github.com/golang-jwt/jwt":      {"keyring"},
@@ -95,7 +96,7 @@ var pure = []string{"", "grant", "bank", "ledger", "people"}
 const (
 	mostLines   = 500
 	mostMethods = 12
-	mostIfaces  = 24
+	mostIfaces  = 25
 )
 
 type source struct {

@@ -162,7 +162,14 @@ type Job struct {
 type Letter struct {
 	Template string            `json:"template"`
 	To       []Mailbox         `json:"to"`
-	Data     map[string]string `json:"data"`
+	Data     map[string]string `json:"data,omitempty"`
+}
+
+// A Post is the letters that one deed causes. They share its data, to which each
+// letter may add; nobody is in two of them.
+type Post struct {
+	Letters []Letter          `json:"letters"`
+	Data    map[string]string `json:"data"`
 }
 
 // A Mailbox is a person's address and the language they read.

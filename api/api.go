@@ -25,11 +25,14 @@ type Server struct {
 	Grant *grant.Desk
 	// Secrets are those of a provider that are accepted at an instant, the newest
 	// first; nil for a provider that does not exist.
-	Secrets  func(provider string, now time.Time) []keyring.Secret
-	Verifier *keyring.CachedVerifier
-	JWKS     func() ([]byte, error)
-	URL      string    // public address: the issuer
-	Statuses *Statuses // nil: no status list is served
+	Secrets func(provider string, now time.Time) []keyring.Secret
+	// SecretUsed is told which secret a delivery was signed with; nil: nobody asks.
+	// It must not wait for anything.
+	SecretUsed func(provider string, secret keyring.Secret)
+	Verifier   *keyring.CachedVerifier
+	JWKS       func() ([]byte, error)
+	URL        string    // public address: the issuer
+	Statuses   *Statuses // nil: no status list is served
 	// Gateways are those that may read the blocklist; nil when nobody may. Blocked
 	// gives a channel that is closed at the next commit of this process that blocks,
 	// and Stopping, when closed, ends the streams.

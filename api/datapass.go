@@ -44,13 +44,17 @@ func (s *Server) receive(format grant.Format) func(http.ResponseWriter, *http.Re
 			return nil
 		}
 		secrets := s.Secrets(provider, s.Clock.Now())
-		if _, ok := keyring.VerifyMAC(secrets, r.Header.Values("X-Hub-Signature-256"), body); !ok {
+		used, ok := keyring.VerifyMAC(secrets, r.Header.Values("X-Hub-Signature-256"), body)
+		if !ok {
 			writeJSON(w, "application/json", http.StatusUnauthorized, refusal{"Unauthorized"})
 			return nil
 		}
+		if s.SecretUsed != nil {
+			s.SecretUsed(provider, secrets[used])
+		}
 		ctx, cancel := context.WithTimeout(r.Context(), patience)
 		defer cancel()
-		given, err := s.Grant.Receive(ctx, provider, format, body)
+		given, err := s.Grant.ReceiveFrom(ctx, provider, format, r.Header.Get("X-App-Environment"), body)
 		switch {
 		case errors.Is(err, grant.ErrNotJSON):
 			writeJSON(w, "application/json", http.StatusBadRequest, refusal{"Bad Request"})

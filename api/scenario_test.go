@@ -70,17 +70,6 @@ func say(name string, at, id int, change func(data map[string]any)) string {
 	return string(body)
 }
 
-// deliver wants 200 and gives the token of the answer.
-func (c *window) deliver(path, with, body string) string {
-	c.t.Helper()
-	status, answer := c.post(path, with, body)
-	var said map[string]string
-	if err := json.Unmarshal([]byte(answer), &said); err != nil || status != http.StatusOK {
-		c.t.Fatalf("%d %s", status, answer)
-	}
-	return said["token_id"]
-}
-
 // is wants the verdict on each token: ok, or the word of the refusal.
 func (c *window) is(verdict string, tokens ...string) {
 	c.t.Helper()

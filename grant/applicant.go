@@ -106,6 +106,12 @@ func (d *Desk) TakeOver(ctx context.Context, secret guichet.Secret) (standing St
 		if jwt, err = d.Mint(standing); err != nil {
 			return err
 		}
+		_, err = d.tellToken(tx, MailTokenTakenOver, request, token.ID, map[string]string{
+			"at": d.Clock.Now().Format(time.RFC3339), "by": h.By, "to": h.To,
+		})
+		if err != nil {
+			return err
+		}
 		by := guichet.Actor{Kind: guichet.BySystem, Name: "handover"}
 		return d.audit(tx, by, "token.taken_over", standing.Provider+"/"+standing.ExternalID, map[string]string{
 			"token": h.TokenID.String(), "handover": h.ID.String(), "to": h.To, "by": h.By,

@@ -5,7 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
-	"strconv"
+	"fmt"
 	"strings"
 	"time"
 
@@ -43,10 +43,20 @@ const futureTolerance = 10 * time.Minute
 // other than ErrNotJSON means that nothing happened and the source must try
 // again.
 func (d *Desk) Receive(ctx context.Context, provider string, format Format, body []byte) (Answer, error) {
+	return d.ReceiveFrom(ctx, provider, format, "", body)
+}
+
+// ReceiveFrom is Receive for a source that says which environment it is of. What
+// comes from another one than the provider's is kept in quarantine: a secret was
+// given to the wrong one of them.
+func (d *Desk) ReceiveFrom(ctx context.Context, provider string, format Format, environment string, body []byte) (Answer, error) {
 	if _, ok := d.Providers[provider]; !ok {
 		return Answer{}, ErrNoProvider
 	}
 	event, problem := Parse(provider, format, body)
+	if ours := d.Providers[provider].Environment; problem == nil && event.Name != Ping && ours != "" && environment != "" && environment != ours {
+		problem = ErrUnusable.Because(fmt.Errorf("it comes from the environment %q", environment))
+	}
 	if problem != nil && !errors.Is(problem, ErrNotJSON) && !errors.Is(problem, ErrUnusable) {
 		return Answer{}, problem
 	}
@@ -106,7 +116,7 @@ func (d *Desk) receive(tx Tx, done *Delivery, event Event, problem error) error 
 
 func (d *Desk) terms(provider string, now time.Time) Terms {
 	return Terms{
-		Now: now, Definition: d.Providers[provider].DefinitionID(),
+		Now: now, Definition: d.Providers[provider].DefinitionID(), ScopeNames: d.Providers[provider].ScopeNames,
 		PurgeAfter: d.PurgeAfter, PurgeRefusedAfter: d.PurgeRefusedAfter,
 	}
 }
@@ -139,14 +149,15 @@ func (d *Desk) carryOut(tx Tx, done *Delivery, before Request, decision Decision
 	done.Effect, done.Note, done.After = decision.Effect, decision.Note, after.Status
 	done.TokenID = answered(event, before, after, token)
 	done.Blocked = len(decision.Block)
-	letters := d.letters(after, decision, event, len(decision.Block), token)
-	for _, l := range letters {
-		done.Mails += len(l.To)
+	mails, people, err := d.mailsOf(before, after, decision, event, token, done.ReceivedAt)
+	if err != nil {
+		return err
 	}
+	done.Mails = people
 	if err := tx.Append(done); err != nil {
 		return err
 	}
-	if err := d.tell(tx, done, decision, letters, token); err != nil {
+	if err := d.tell(tx, done, decision, mails, token); err != nil {
 		return err
 	}
 	if !after.PurgeAt.IsZero() && !after.PurgeAt.After(done.ReceivedAt) { // the delay is zero
@@ -154,8 +165,8 @@ func (d *Desk) carryOut(tx Tx, done *Delivery, before Request, decision Decision
 			return err
 		}
 	}
-	if len(decision.Block) == 0 {
-		return nil
+	if err := d.notifyDecision(tx, before, after, decision, done.ReceivedAt); err != nil || len(decision.Block) == 0 {
+		return err
 	}
 	_, err = tx.Block(decision.Block, done.ReceivedAt, blockReason(done, event))
 	return err
@@ -170,7 +181,10 @@ func (d *Desk) grantToken(tx Tx, before, after Request, decision Decision, now t
 			ID: d.Clock.NewID(), RequestID: after.ID, Authorization: decision.Grant, Scopes: after.Scopes,
 			Title: after.Title, LegacyID: legacy, IssuedAt: now, ExpiresAt: ExpiryFrom(now),
 		}
-		return token.ID, tx.Issue(&token)
+		if err := tx.Issue(&token); err != nil {
+			return "", err
+		}
+		return token.ID, d.notifyIssued(tx, after, token)
 	case decision.Prolong != "":
 		for _, token := range before.Tokens {
 			if token.ID != decision.Prolong {
@@ -199,7 +213,7 @@ func answered(e Event, before, after Request, granted guichet.ID) guichet.ID {
 // tell records who must know: the audit entry, the alerts, the mails. What the
 // source did is in the journal, which is its audit, and is not written twice;
 // which tokens a delivery blocked is not in the journal.
-func (d *Desk) tell(tx Tx, done *Delivery, decision Decision, letters []guichet.Letter, token guichet.ID) error {
+func (d *Desk) tell(tx Tx, done *Delivery, decision Decision, mails []guichet.Job, token guichet.ID) error {
 	if len(decision.Block) > 0 || decision.Changed && done.Actor.Kind != guichet.BySource {
 		detail := map[string]string{"delivery": done.ID.String(), "before": string(done.Before), "after": string(done.After)}
 		if token != "" {
@@ -224,8 +238,8 @@ func (d *Desk) tell(tx Tx, done *Delivery, decision Decision, letters []guichet.
 			return err
 		}
 	}
-	for _, l := range letters {
-		if err := d.post(tx, l, done.ReceivedAt); err != nil {
+	for _, m := range mails {
+		if err := tx.Enqueue(m); err != nil {
 			return err
 		}
 	}
@@ -242,48 +256,6 @@ func (d *Desk) raise(tx Tx, kind AlertKind, subject, once string, detail map[str
 	return tx.Alert(guichet.Alert{
 		ID: d.Clock.NewID(), Kind: string(kind), Subject: subject, Once: once, Detail: jsonOf(detail), OpenedAt: d.Clock.Now(),
 	})
-}
-
-func (d *Desk) post(tx Tx, l guichet.Letter, now time.Time) error {
-	args, err := json.Marshal(l)
-	if err != nil {
-		return err
-	}
-	return tx.Enqueue(guichet.Job{Kind: "mail", Args: args, RunAt: now})
-}
-
-// letters writes to the people of the request, each address once.
-func (d *Desk) letters(r Request, decision Decision, e Event, blocked int, token guichet.ID) []guichet.Letter {
-	if !d.Providers[r.Provider].Mails || len(decision.Letters) == 0 {
-		return nil
-	}
-	var to []guichet.Mailbox
-	seen := map[string]bool{}
-	for _, role := range []Role{Applicant, TechnicalContact, BusinessContact} {
-		if c, ok := r.Contact(role); ok && !seen[c.Email] {
-			seen[c.Email] = true
-			to = append(to, guichet.Mailbox{Name: c.Name(), Address: c.Email, Language: "fr"})
-		}
-	}
-	if len(to) == 0 {
-		return nil
-	}
-	data := map[string]string{
-		"provider": d.Providers[r.Provider].Title, "title": r.Title, "external_id": r.ExternalID, "organization": r.Organization,
-		"scopes": strings.Join(r.Scopes, ", "), "reason": e.Payload.Reason, "at": e.FiredAt.Format(time.RFC3339),
-		"blocked": strconv.Itoa(blocked), "url": d.URL,
-	}
-	switch {
-	case token != "":
-		data["url"] = d.URL + "/compte/jetons/" + token.String()
-	case decision.Note == NoteApproved:
-		data["no_token"] = "yes"
-	}
-	var letters []guichet.Letter
-	for _, kind := range decision.Letters {
-		letters = append(letters, guichet.Letter{Template: string(kind), To: to, Data: data})
-	}
-	return letters
 }
 
 func blockReason(done *Delivery, e Event) string {

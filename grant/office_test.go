@@ -138,12 +138,15 @@ func TestDryRunOfQuarantine(t *testing.T) {
 func (d desk) letters(template string) (all []guichet.Letter) {
 	d.t.Helper()
 	for _, args := range d.db.Column("SELECT args FROM jobs WHERE kind = 'mail' ORDER BY id") {
-		var l guichet.Letter
-		if err := json.Unmarshal([]byte(args), &l); err != nil {
+		var post guichet.Post
+		if err := json.Unmarshal([]byte(args), &post); err != nil {
 			d.t.Fatal(err)
 		}
-		if l.Template == template {
-			all = append(all, l)
+		for _, l := range post.Letters {
+			if l.Template == template {
+				l.Data = post.Data
+				all = append(all, l)
+			}
 		}
 	}
 	return all

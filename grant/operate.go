@@ -69,6 +69,9 @@ func (d *Desk) Block(ctx context.Context, by guichet.Actor, id guichet.ID, b Blo
 				return err
 			}
 		}
+		if err := d.notifyBlocked(tx, request, []guichet.ID{id}, now); err != nil {
+			return err
+		}
 		_, err = tx.Block([]guichet.ID{id}, now, b.Reason)
 		return err
 	})
@@ -78,18 +81,12 @@ func (d *Desk) Block(ctx context.Context, by guichet.Actor, id guichet.ID, b Blo
 // tellBlocked writes to those who use the token: which one, from when, and what
 // replaces it.
 func (d *Desk) tellBlocked(tx Tx, r Request, id guichet.ID, at time.Time, reason string, replacement guichet.ID) error {
-	to := recipients(r, Applicant, TechnicalContact)
-	if !d.Providers[r.Provider].Mails || len(to) == 0 {
-		return nil
-	}
-	data := map[string]string{
-		"external_id": r.ExternalID, "provider": d.Providers[r.Provider].Title, "title": r.Title, "organization": r.Organization,
-		"token": shortToken(id), "at": at.Format(time.RFC3339), "reason": reason, "url": d.URL + "/compte/jetons/" + id.String(),
-	}
+	data := map[string]string{"at": at.Format(time.RFC3339), "reason": reason}
 	if replacement != "" {
 		data["replaced"], data["url"] = "yes", d.URL+"/compte/jetons/"+replacement.String()
 	}
-	return d.post(tx, guichet.Letter{Template: "token_blocked", To: to, Data: data}, d.Clock.Now())
+	_, err := d.tellToken(tx, MailTokenBlocked, r, id, data)
+	return err
 }
 
 // Issue gives a validated request one more token.
@@ -126,6 +123,9 @@ func (d *Desk) issue(tx Tx, by guichet.Actor, r Request, authorization string, s
 		IssuedAt: now, ExpiresAt: ExpiryFrom(now), Limit: limit,
 	}
 	if err := tx.Issue(&token); err != nil {
+		return "", err
+	}
+	if err := d.notifyIssued(tx, r, token); err != nil {
 		return "", err
 	}
 	return token.ID, d.audit(tx, by, "token.issued", r.Subject(), map[string]string{"token": token.ID.String()})
@@ -168,10 +168,17 @@ func (d *Desk) Revoke(ctx context.Context, by guichet.Actor, provider, externalI
 		if err := d.audit(tx, by, "request.revoked", request.Subject(), detail); err != nil {
 			return err
 		}
-		for _, l := range d.letters(after, decision, event, len(decision.Block), "") {
-			if err := d.post(tx, l, now); err != nil {
+		mails, _, err := d.mailsOf(request, after, decision, event, "", now)
+		if err != nil {
+			return err
+		}
+		for _, m := range mails {
+			if err := tx.Enqueue(m); err != nil {
 				return err
 			}
+		}
+		if err := d.notifyDecision(tx, request, after, decision, now); err != nil {
+			return err
 		}
 		blocked, err = tx.Block(decision.Block, now, reason)
 		return err

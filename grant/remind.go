@@ -86,30 +86,16 @@ func (d *Desk) remind(ctx context.Context, s Standing) (told int, err error) {
 		if err := d.audit(tx, guichet.System("reminders"), "token.reminded", request.Subject(), detail); err != nil {
 			return err
 		}
-		to := recipients(request, Applicant, TechnicalContact)
-		if !d.Providers[request.Provider].Mails || len(to) == 0 {
-			return nil
+		sent, err := d.tellToken(tx, MailTokenExpires, request, token.ID, map[string]string{
+			"days": strconv.Itoa(civilDays(now, token.ExpiresAt)), "expires_at": token.ExpiresAt.Format(time.RFC3339),
+		})
+		if sent {
+			told = 1
 		}
-		told = 1
-		return d.post(tx, guichet.Letter{Template: "token_expires", To: to, Data: map[string]string{
-			"external_id": request.ExternalID, "provider": d.Providers[request.Provider].Title, "title": request.Title,
-			"organization": request.Organization, "token": shortToken(token.ID), "days": strconv.Itoa(civilDays(now, token.ExpiresAt)),
-			"expires_at": token.ExpiresAt.Format(time.RFC3339), "url": d.URL + "/compte/jetons/" + token.ID.String(),
-		}}, now)
+		return err
 	})
 	return told, err
 }
 
 // shortToken is how people tell tokens apart: by the end of the identifier.
 func shortToken(id guichet.ID) string { return string(id[24:28]) + "…" + string(id[32:]) }
-
-// recipients are the people of a request with the roles, each address once.
-func recipients(r Request, roles ...Role) (to []guichet.Mailbox) {
-	for _, role := range roles {
-		c, ok := r.Contact(role)
-		if ok && !slices.ContainsFunc(to, func(m guichet.Mailbox) bool { return m.Address == c.Email }) {
-			to = append(to, guichet.Mailbox{Name: c.Name(), Address: c.Email, Language: "fr"})
-		}
-	}
-	return to
-}

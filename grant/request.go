@@ -235,6 +235,12 @@ type Provider struct {
 	Definition string // definition_id of its authorizations; empty: Name
 	Mails      bool
 	Source     string // address of the instruction system, for links; empty: none
+	// Environment is the one its source says it is of, in X-App-Environment; empty:
+	// whatever it says is accepted.
+	Environment string
+	ScopeNames  map[string]string // of the source, to those of tokens; an empty one is left out
+	Mail        []MailRule        // who is written to about what; nil: DefaultMails
+	Notify      []NoticeType      // what the provider's own systems are told of
 }
 
 // SourceURL is where people change the request at its source; empty: nobody knows.

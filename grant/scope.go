@@ -22,6 +22,21 @@ func Scopes(raw []string) []string {
 	return slices.Compact(out)
 }
 
+// renamed gives scopes the names that tokens have for them.
+func renamed(scopes []string, names map[string]string) []string {
+	if len(names) == 0 {
+		return scopes
+	}
+	out := make([]string, 0, len(scopes))
+	for _, s := range scopes {
+		if name, told := names[s]; told {
+			s = name
+		}
+		out = append(out, s)
+	}
+	return Scopes(out)
+}
+
 // Entitlement is what an approval grants: the newest active authorization of
 // the provider's definition and its scopes, else the scopes of the payload.
 // Nothing else may widen scopes.

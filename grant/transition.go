@@ -100,7 +100,8 @@ const (
 // Terms are what the rules need beside the request and the event.
 type Terms struct {
 	Now               time.Time
-	Definition        string        // definition of the provider's authorizations
+	Definition        string // definition of the provider's authorizations
+	ScopeNames        map[string]string
 	PurgeAfter        time.Duration // how long an archived request that never had a token keeps its data; negative: for ever
 	PurgeRefusedAfter time.Duration // the same for a refused one
 }
@@ -271,6 +272,7 @@ func (d *Decision) grant(r Request, e Event, t Terms) {
 		d.Request.ValidatedAt = e.FiredAt
 	}
 	d.Grant, d.Request.Scopes = e.Payload.Entitlement(t.Definition)
+	d.Request.Scopes = renamed(d.Request.Scopes, t.ScopeNames)
 	if e.Payload.Listed {
 		d.Request.Authorizations = e.Payload.Authorizations
 	}

@@ -37,8 +37,9 @@ func (c Claimed) Last() bool { return c.Attempt >= c.MaxAttempts }
 // A Store keeps jobs. Every method is durable when it returns nil, and safe to
 // call from several processes at once.
 type Store interface {
-	// Claim takes up to limit jobs that are due at now, each for one worker only.
-	Claim(ctx context.Context, worker string, now, lease time.Time, limit int) ([]Claimed, error)
+	// Claim takes up to limit jobs that are due at now, each for one worker only. Of
+	// a kind that is in room it takes that many at most.
+	Claim(ctx context.Context, worker string, now, lease time.Time, limit int, room map[string]int) ([]Claimed, error)
 	// Extend, Finish and Retry return false, and change nothing, when the claim is
 	// no longer the caller's.
 	Extend(ctx context.Context, c Claimed, lease time.Time) (bool, error)
@@ -76,6 +77,17 @@ func (p permanent) Unwrap() error { return p.error }
 // Permanent marks an error that trying again cannot mend.
 func Permanent(err error) error { return permanent{err} }
 
+type later struct {
+	error
+	wait time.Duration
+}
+
+func (l later) Unwrap() error { return l.error }
+
+// Later marks an error after which the job is tried again when wait has passed,
+// rather than after the usual back-off.
+func Later(err error, wait time.Duration) error { return later{err, wait} }
+
 // Backoff is how long to wait after the n-th failure: 2 s, 4 s, 8 s … up to one
 // hour, give or take a quarter so that many failures do not come back together.
 func Backoff(n int, jitter int64) time.Duration {
@@ -94,10 +106,13 @@ type Runner struct {
 	Log      *slog.Logger
 	Handlers map[string]Handler
 	Periodic []Periodic
-	Workers  int           // how many at once; 0: 4
-	Lease    time.Duration // 0: 30 s
-	Poll     time.Duration // how often to look without being told; 0: 1 s
-	Grace    time.Duration // how long running jobs may take to end at Stop; 0: 10 s
+	Workers  int // how many at once; 0: 4
+	// Limits says how many of a kind run at once, so that what waits for one peer, a
+	// mail server that is down, does not hold the workers that everything else needs.
+	Limits map[string]int
+	Lease  time.Duration // 0: 30 s
+	Poll   time.Duration // how often to look without being told; 0: 1 s
+	Grace  time.Duration // how long running jobs may take to end at Stop; 0: 10 s
 }
 
 // Run works until ctx is done, then lets what runs end, for Grace at most. What
@@ -108,15 +123,21 @@ func (r *Runner) Run(ctx context.Context) {
 	defer stopWork()
 	var running sync.WaitGroup
 	slots := make(chan struct{}, or(r.Workers, 4))
+	busy := newBusy(r.Limits)
 	for {
-		changed := r.Store.Changed()
+		changed, freed := r.Store.Changed(), busy.freed()
 		r.tick(ctx)
-		for _, c := range r.claim(ctx, worker, cap(slots)-len(slots)) {
+		claimed := r.claim(ctx, worker, cap(slots)-len(slots), busy.room())
+		for _, c := range claimed {
 			slots <- struct{}{}
+			busy.begin(c.Kind)
 			running.Go(func() {
-				defer func() { <-slots }()
+				defer func() { busy.end(c.Kind); <-slots }()
 				r.perform(work, c)
 			})
+		}
+		if len(claimed) > 0 && len(slots) < cap(slots) && busy.full() && ctx.Err() == nil {
+			continue // a kind that just became full may have hidden others behind it
 		}
 		wait := time.NewTimer(or(r.Poll, time.Second))
 		select {
@@ -125,6 +146,7 @@ func (r *Runner) Run(ctx context.Context) {
 			r.drain(&running, stopWork)
 			return
 		case <-changed:
+		case <-freed:
 		case <-wait.C:
 		}
 		wait.Stop()
@@ -162,12 +184,12 @@ func (r *Runner) tick(ctx context.Context) {
 	}
 }
 
-func (r *Runner) claim(ctx context.Context, worker string, free int) []Claimed {
+func (r *Runner) claim(ctx context.Context, worker string, free int, room map[string]int) []Claimed {
 	if free <= 0 {
 		return nil
 	}
 	now := r.Clock.Now()
-	claimed, err := r.Store.Claim(ctx, worker, now, now.Add(or(r.Lease, 30*time.Second)), free)
+	claimed, err := r.Store.Claim(ctx, worker, now, now.Add(or(r.Lease, 30*time.Second)), free, room)
 	if err != nil && ctx.Err() == nil {
 		r.Log.Error("job: claim", "error", err)
 	}
@@ -193,7 +215,11 @@ func (r *Runner) perform(ctx context.Context, c Claimed) {
 	} else {
 		var p permanent
 		dead := c.Last() || errors.As(err, &p)
-		at := r.Clock.Now().Add(Backoff(c.Attempt, r.Clock.Intn(1<<40)))
+		wait := Backoff(c.Attempt, r.Clock.Intn(1<<40))
+		if l := (later{}); errors.As(err, &l) {
+			wait = l.wait
+		}
+		at := r.Clock.Now().Add(wait)
 		r.Log.Warn("job: failed", "kind", c.Kind, "job", c.ID, "attempt", c.Attempt, "dead", dead, "error", err)
 		mine, saved = r.Store.Retry(end, c, at, err.Error(), dead)
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -178,14 +179,14 @@ func TestFence(t *testing.T) {
 		enqueue(t, db, work(1)...)
 		claim := func(worker string) job.Claimed {
 			now := db.Clock.Now()
-			c, err := jobs.Claim(ctx, worker, now, now.Add(time.Second), 5)
+			c, err := jobs.Claim(ctx, worker, now, now.Add(time.Second), 5, nil)
 			if err != nil || len(c) != 1 {
 				t.Fatalf("%s claimed %v, %v", worker, c, err)
 			}
 			return c[0]
 		}
 		old := claim("old")
-		if c, err := jobs.Claim(ctx, "other", db.Clock.Now(), db.Clock.Now(), 5); err != nil || len(c) != 0 {
+		if c, err := jobs.Claim(ctx, "other", db.Clock.Now(), db.Clock.Now(), 5, nil); err != nil || len(c) != 0 {
 			t.Fatalf("a job that runs was claimed again: %v, %v", c, err)
 		}
 		db.Clock.Advance(2 * time.Second)
@@ -310,6 +311,76 @@ func TestBackoff(t *testing.T) {
 		least := min(time.Hour, time.Second<<min(n, 20)) * 3 / 4
 		if d < least || d > least*5/3+1 {
 			t.Fatalf("after %d failures: %s", n, d)
+		}
+	})
+}
+
+// A kind that is full neither holds the workers of others nor hides what stands
+// behind it, however much of it waits.
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		const held, free = 40, 20
+		var jobs []guichet.Job
+		for i := range held { // they come first
+			jobs = append(jobs, guichet.Job{Kind: "slow", Key: fmt.Sprint(i), Args: []byte("{}"), RunAt: time.Unix(1, 0)})
+		}
+		for i := range free {
+			jobs = append(jobs, guichet.Job{Kind: "quick", Key: fmt.Sprint(i), Args: []byte("{}"), RunAt: time.Unix(2, 0)})
+		}
+		enqueue(t, db, jobs...)
+		release, quick, slow := make(chan struct{}), make(chan string, free), make(chan string, held)
+		var mu sync.Mutex
+		now, most := 0, 0
+		start(t, &job.Runner{
+			Store: db.Jobs(), Clock: guichet.SystemClock(), Log: quiet(), Poll: 5 * time.Millisecond, Workers: 4, Limits: map[string]int{"slow": 2},
+			Handlers: map[string]job.Handler{
+				"slow": func(_ context.Context, c job.Claimed) error {
+					mu.Lock()
+					now++
+					most = max(most, now)
+					mu.Unlock()
+					<-release
+					mu.Lock()
+					now--
+					mu.Unlock()
+					slow <- c.Key
+					return nil
+				},
+				"quick": func(_ context.Context, c job.Claimed) error { quick <- c.Key; return nil },
+			},
+		})
+		for range free {
+			<-quick // while every slow one hangs
+		}
+		if n := len(slow); n != 0 {
+			t.Errorf("%d slow ones ended", n)
+		}
+		close(release)
+		for range held {
+			<-slow
+		}
+		if most != 2 {
+			t.Errorf("%d slow ones at once", most)
+		}
+	})
+}
+
+// A handler may say when it is tried again.
+func TestLater(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		enqueue(t, db, work(1)...)
+		began := time.Now()
+		start(t, &job.Runner{
+			Store: db.Jobs(), Clock: guichet.SystemClock(), Log: quiet(), Poll: 5 * time.Millisecond,
+			Handlers: map[string]job.Handler{"work": func(context.Context, job.Claimed) error { return job.Later(errors.New("not now"), 40*time.Minute) }},
+		})
+		for state := ""; state != "ready not now"; {
+			state = db.Value("SELECT state || ' ' || last_error FROM jobs")
+		}
+		if at, err := strconv.ParseInt(db.Value("SELECT CAST(run_at AS TEXT) FROM jobs"), 10, 64); err != nil || at < began.Add(40*time.Minute).UnixMicro() || at > began.Add(42*time.Minute).UnixMicro() {
+			t.Errorf("again at %s, %v", time.UnixMicro(at), err)
 		}
 	})
 }

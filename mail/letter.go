@@ -29,19 +29,69 @@ type Template struct {
 
 // Some data have a form, told by their name: "url" is a link; "at" and
 // "expires_at" are instants of RFC 3339; "blocked" and "days" are whole numbers;
-// "scopes" is a list with commas or spaces; "no_token" and "replaced" say yes by
-// being there. A title or a reason is only ever optional: that someone left one
+// "scopes" is a list with commas or spaces; "no_token", "replaced" and "reopening"
+// say yes by being there; "token" and "tokens" are the ends of identifiers. A title or a reason is only ever optional: that someone left one
 // empty must not keep the news of a revocation from its reader.
 var templates = []Template{
 	{
 		Name:     "request_approved", // to the people of a request: a token waits for them
 		Required: []string{"external_id", "provider", "url"},
-		Optional: []string{"title", "organization", "scopes", "expires_at", "contact", "no_token"},
+		Optional: []string{"title", "organization", "scopes", "expires_at", "contact", "no_token", "token"},
+	},
+	{
+		Name:     "request_approved_technical", // to the technical contact
+		Required: []string{"external_id", "provider", "url"},
+		Optional: []string{"title", "organization", "scopes", "contact", "token", "applicant"},
+	},
+	{
+		Name:     "request_approved_business", // to the business contact, who never has the token
+		Required: []string{"external_id", "provider"},
+		Optional: []string{"title", "organization", "scopes", "contact", "applicant"},
+	},
+	{
+		Name:     "request_updated", // to the people of a request that was validated already
+		Required: []string{"external_id", "provider", "url"},
+		Optional: []string{"title", "organization", "scopes", "contact", "token"},
+	},
+	{
+		Name:     "request_received", // to the applicant
+		Required: []string{"external_id", "provider"},
+		Optional: []string{"title", "organization", "contact", "source_url", "reopening"},
+	},
+	{
+		Name:     "changes_requested", // to the applicant: it is their turn
+		Required: []string{"external_id", "provider"},
+		Optional: []string{"title", "organization", "reason", "contact", "source_url", "reopening"},
+	},
+	{
+		Name:     "changes_waiting", // to the applicant, some time later
+		Required: []string{"external_id", "provider", "at"},
+		Optional: []string{"title", "organization", "reason", "contact", "source_url"},
+	},
+	{
+		Name:     "draft_waiting", // to the applicant, who began and did not send
+		Required: []string{"external_id", "provider", "at"},
+		Optional: []string{"title", "organization", "contact", "source_url"},
+	},
+	{
+		Name:     "request_refused", // to the applicant
+		Required: []string{"external_id", "provider", "at"},
+		Optional: []string{"title", "organization", "reason", "contact", "source_url", "reopening"},
+	},
+	{
+		Name:     "request_reported", // to whoever holds the data that is asked for
+		Required: []string{"external_id", "provider", "at"},
+		Optional: []string{"title", "organization", "scopes", "source_url"},
 	},
 	{
 		Name:     "request_revoked", // to the people of a request: its tokens are refused
 		Required: []string{"external_id", "provider", "at", "blocked"},
-		Optional: []string{"title", "organization", "reason", "contact"},
+		Optional: []string{"title", "organization", "reason", "contact", "tokens"},
+	},
+	{
+		Name:     "token_taken_over", // to those who have the token: somebody used a link
+		Required: []string{"external_id", "provider", "token", "at", "url"},
+		Optional: []string{"title", "organization", "by", "to", "contact"},
 	},
 	{
 		Name:     "token_expires", // to the people of a request: a token ends soon
@@ -96,6 +146,31 @@ var (
 	}
 )
 
+// samples has every datum of every template, for previews and tests.
+var samples = map[string]string{ //nolint:gosec // "token" is the end of an identifier that nobody has
+	"title": "Marchés publics de Valmont", "external_id": "51234", "provider": "API Entreprise",
+	"organization": "Commune de Valmont", "scopes": "entreprises, open_data", "contact": "support@entreprise.example",
+	"reason": "Fin de la convention", "at": "2026-05-04T07:33:21Z", "expires_at": "2027-11-01T22:59:59Z",
+	"blocked": "2", "days": "14", "token": "2f6f…a1c7", "tokens": "2f6f…a1c7, 90b1…44e2", "replaced": "yes",
+	"kind": "archive_without_revoke", "subject": "api_entreprise/51235", "institution": "Banque des Tests", "label": "Compte joint",
+	"email": "claire.morel@valmont.example", "url": "https://guichet.example/compte/jetons/0196a1b2", "no_token": "yes",
+	"source_url": "https://datapass.example/demandes/51234", "applicant": "Claire Morel", "reopening": "yes",
+	"by": "claire.morel@valmont.example", "to": "dsi@valmont.example",
+}
+
+// Sample gives data to preview a template with: all it can say of a request that
+// was made for the first time.
+func Sample(template string) map[string]string {
+	t, _ := find(template)
+	out := map[string]string{}
+	for _, name := range append(append([]string(nil), t.Required...), t.Optional...) {
+		if name != "no_token" && name != "reopening" {
+			out[name] = samples[name]
+		}
+	}
+	return out
+}
+
 func find(name string) (Template, bool) {
 	for _, t := range templates {
 		if t.Name == name {
@@ -130,7 +205,7 @@ func (t Template) checked(data map[string]string) (map[string]string, error) {
 
 func wellFormed(name, value string) bool {
 	switch name {
-	case "url":
+	case "url", "source_url":
 		return linkable(value)
 	case "at", "expires_at":
 		_, err := time.Parse(time.RFC3339, value)

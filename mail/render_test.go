@@ -21,16 +21,6 @@ import (
 
 var update = flag.Bool("update", false, "write testdata/ again")
 
-// sample has every datum of every template.
-var sample = map[string]string{
-	"title": "Marchés publics de Valmont", "external_id": "51234", "provider": "API Entreprise",
-	"organization": "Commune de Valmont", "scopes": "entreprises, open_data", "contact": "support@entreprise.example",
-	"reason": "Fin de la convention", "at": "2026-05-04T07:33:21Z", "expires_at": "2027-11-01T22:59:59Z",
-	"blocked": "2", "days": "14", "token": "2f6f…a1c7", "replaced": "yes", "kind": "archive_without_revoke",
-	"subject": "api_entreprise/51235", "institution": "Banque des Tests", "label": "Compte joint",
-	"email": "claire.morel@valmont.example", "url": "https://guichet.example/compte/jetons/0196a1b2", "no_token": "yes",
-}
-
 var reader = guichet.Mailbox{Name: "Claire Morel", Address: "claire.morel@valmont.example"}
 
 // data picks the data of a template: the required ones, and the optional ones
@@ -38,11 +28,11 @@ var reader = guichet.Mailbox{Name: "Claire Morel", Address: "claire.morel@valmon
 func data(t Template, full bool) map[string]string {
 	out := map[string]string{}
 	for _, name := range t.Required {
-		out[name] = sample[name]
+		out[name] = samples[name]
 	}
 	for _, name := range t.Optional {
-		if full && name != "no_token" {
-			out[name] = sample[name]
+		if full && name != "no_token" && name != "reopening" {
+			out[name] = samples[name]
 		}
 	}
 	return out
@@ -150,7 +140,7 @@ func TestEveryLanguageHasEveryFile(t *testing.T) {
 // What a template asks for it needs, and what it is given it says, in both parts.
 func TestDataAreNeededAndSaid(t *testing.T) {
 	said := map[string]string{ // how a datum shows, when not as it is
-		"at": "2026", "expires_at": "2027", "blocked": "2", "replaced": "", "kind": "", "scopes": "open_data",
+		"at": "2026", "expires_at": "2027", "blocked": "2", "replaced": "", "kind": "", "scopes": "open_data", "reopening": "",
 	}
 	for language := range languages {
 		for _, template := range Templates() {
@@ -169,7 +159,7 @@ func TestDataAreNeededAndSaid(t *testing.T) {
 			for name := range data(template, true) {
 				want, special := said[name]
 				if !special {
-					want = sample[name]
+					want = samples[name]
 				}
 				if !strings.Contains(m.Subject+m.Text, want) || !strings.Contains(m.HTML, want) {
 					t.Errorf("%s in %s does not say its %s", template.Name, language, name)
@@ -242,7 +232,7 @@ func TestWordings(t *testing.T) {
 	if m := write(t, approved.Name, "fr", d); strings.Contains(m.Text, "jeton lui-même") || !strings.Contains(m.Text, d["url"]) {
 		t.Errorf("an approval without a token speaks of one:\n%s", m.Text)
 	}
-	unknown := write(t, "alert", "fr", map[string]string{"kind": "x_y", "subject": "s", "at": sample["at"], "url": sample["url"]})
+	unknown := write(t, "alert", "fr", map[string]string{"kind": "x_y", "subject": "s", "at": samples["at"], "url": samples["url"]})
 	if !strings.Contains(unknown.Text, "situation inhabituelle") || !strings.Contains(unknown.Text, "x_y") {
 		t.Errorf("an alert of an unknown kind says:\n%s", unknown.Text)
 	}
@@ -260,7 +250,7 @@ func TestLettersCarryNothingElse(t *testing.T) {
 				}
 			}
 			for _, link := range links.FindAllStringSubmatch(m.HTML, -1) {
-				if link[1] != sample["url"] {
+				if link[1] != samples["url"] && link[1] != samples["source_url"] {
 					t.Errorf("%s in %s links to %s", template.Name, language, link[1])
 				}
 			}
@@ -288,7 +278,7 @@ func TestHostileDataStayWords(t *testing.T) {
 		d, plain := data(template, true), data(template, true)
 		changed := ""
 		for _, name := range slices.Sorted(maps.Keys(d)) {
-			if form := slices.Contains([]string{"url", "at", "expires_at", "blocked", "days", "scopes"}, name); form || !rapid.Bool().Draw(t, name) {
+			if form := slices.Contains([]string{"url", "source_url", "at", "expires_at", "blocked", "days", "scopes"}, name); form || !rapid.Bool().Draw(t, name) {
 				continue
 			}
 			d[name] = "!" + hostile.Draw(t, "value") // something, so that it is not missing
@@ -320,7 +310,7 @@ func TestHostileDataStayWords(t *testing.T) {
 }
 
 func TestAddresses(t *testing.T) {
-	letter := guichet.Letter{Template: "password_changed", Data: sample}
+	letter := guichet.Letter{Template: "password_changed", Data: samples}
 	for _, bad := range []string{
 		"", "x", "@valmont.example", "a@", "a b@c.fr", "a@b.fr\r\nBcc: x@evil.example", "a@b.fr\n", "\na@b.fr", " a@b.fr",
 		"a@b.fr,c@d.fr", "a@b.fr;c@d.fr", "<a@b.fr>", "Claire <a@b.fr>", "a@b.fr>", "a\x00@b.fr", "é@b.fr", "a@é.fr", "a@b.fr (x)",
@@ -354,7 +344,8 @@ func TestAddresses(t *testing.T) {
 }
 
 func TestLongTextsAreCut(t *testing.T) {
-	d := data(templates[1], true)
+	revoked, _ := find("request_revoked")
+	d := data(revoked, true)
 	d["title"], d["reason"] = strings.Repeat("é ", 5000), strings.Repeat("x", 1<<20)
 	m := write(t, "request_revoked", "fr", d)
 	if n := len([]rune(m.Subject)); n > maxSubject {

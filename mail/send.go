@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"strings"
 	"time"
@@ -85,8 +86,8 @@ func (s Sender) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(s.String()))
 // LogValue hides the password.
 func (s Sender) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-// Handle sends the letter of a job: args is a guichet.Letter in JSON, and each
-// of its mailboxes gets a message of its own.
+// Handle sends the letters of a job: args is a guichet.Post in JSON, or a single
+// guichet.Letter, and each mailbox gets a message of its own.
 //
 // It may be run again, after an error or a crash, with the same job and args. A
 // message is noted in the Register when the server has taken it, and is then
@@ -95,35 +96,61 @@ func (s Sender) LogValue() slog.Value { return slog.StringValue(s.String()) }
 // know it. A mailbox that fails does not keep the others from their letter; an
 // error that is Permanent says that none of those left can ever have theirs.
 func (s *Sender) Handle(ctx context.Context, job guichet.ID, args []byte) error {
-	var letter guichet.Letter
-	if err := json.Unmarshal(args, &letter); err != nil {
-		return ErrIncomplete.Because(errors.New("the job does not hold a letter"))
-	}
-	if len(letter.To) == 0 {
-		return ErrIncomplete.Because(errors.New("the letter has no reader"))
+	letters, err := lettersOf(args)
+	if err != nil {
+		return err
 	}
 	var later, never []error
 	done := map[string]bool{}
-	for i, to := range letter.To {
-		id := s.messageID(job, to)
-		if done[id] { // one person in two roles
-			continue
-		}
-		done[id] = true
-		err := s.sendOnce(ctx, id, letter, to)
-		switch {
-		case err == nil:
-		case Permanent(err):
-			never = append(never, fmt.Errorf("mailbox %d of %d: %w", i+1, len(letter.To), err))
-		default:
-			later = append(later, fmt.Errorf("mailbox %d of %d: %w", i+1, len(letter.To), err))
-		}
-		if ctx.Err() != nil {
-			return ErrServer.Because(ctx.Err())
+	for _, letter := range letters {
+		for i, to := range letter.To {
+			id := s.messageID(job, to)
+			if done[id] { // one person in two roles
+				continue
+			}
+			done[id] = true
+			err := s.sendOnce(ctx, id, letter, to)
+			switch {
+			case err == nil:
+			case Permanent(err):
+				never = append(never, fmt.Errorf("%s, mailbox %d of %d: %w", letter.Template, i+1, len(letter.To), err))
+			default:
+				later = append(later, fmt.Errorf("%s, mailbox %d of %d: %w", letter.Template, i+1, len(letter.To), err))
+			}
+			if ctx.Err() != nil {
+				return ErrServer.Because(ctx.Err())
+			}
 		}
 	}
 	// What must be tried again comes first: the job asks whether the error is permanent.
 	return errors.Join(append(later, never...)...)
+}
+
+// lettersOf reads the letters of a job, each with the data they share.
+func lettersOf(args []byte) ([]guichet.Letter, error) {
+	var job struct {
+		guichet.Letter
+		Letters []guichet.Letter `json:"letters"`
+	}
+	if err := json.Unmarshal(args, &job); err != nil {
+		return nil, ErrIncomplete.Because(errors.New("the job does not hold a letter"))
+	}
+	if len(job.Letters) == 0 {
+		job.Letters = []guichet.Letter{{Template: job.Template, To: job.To}}
+	}
+	for i, l := range job.Letters {
+		if len(l.To) == 0 {
+			return nil, ErrIncomplete.Because(errors.New("the letter has no reader"))
+		}
+		data := maps.Clone(job.Data)
+		if data == nil {
+			data = l.Data
+		} else {
+			maps.Copy(data, l.Data)
+		}
+		job.Letters[i].Data = data
+	}
+	return job.Letters, nil
 }
 
 func (s *Sender) sendOnce(ctx context.Context, id string, letter guichet.Letter, to guichet.Mailbox) error {

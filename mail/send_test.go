@@ -67,7 +67,7 @@ const job = guichet.ID("0196a1b2-0000-7000-8000-000000000001")
 
 func letterTo(t *testing.T, addresses ...string) []byte {
 	t.Helper()
-	l := guichet.Letter{Template: "request_revoked", Data: sample}
+	l := guichet.Letter{Template: "request_revoked", Data: samples}
 	for _, a := range addresses {
 		l.To = append(l.To, guichet.Mailbox{Name: "Zoé <x>", Address: a, Language: "fr"})
 	}
@@ -120,7 +120,7 @@ func TestMessageAsItArrives(t *testing.T) {
 			t.Errorf("%s: %v, %v; want %v", name, list, err, want)
 		}
 	}
-	rendered, err := Render(guichet.Letter{Template: "request_revoked", Data: sample}, guichet.Mailbox{Address: "a@b.fr", Language: "fr"})
+	rendered, err := Render(guichet.Letter{Template: "request_revoked", Data: samples}, guichet.Mailbox{Address: "a@b.fr", Language: "fr"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,6 +51,8 @@ var grantInvariants = []invariant{
 		WHERE purged_at <> 0 AND terms LIKE '%@%' AND requests.id NOT IN (SELECT request_id FROM request_queue)`},
 	{"a request with a token is never purged", `SELECT tokens.request_id FROM tokens JOIN requests ON requests.id = tokens.request_id
 		WHERE requests.purged_at <> 0 OR requests.purge_at <> 0`},
+	{"a notification that waits is in the queue", `SELECT id FROM notices WHERE state = 'waiting'
+		AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.kind = 'notice' AND jobs.args LIKE '%' || notices.id || '%')`},
 	{"every block is in the audit", `SELECT tokens.id FROM tokens JOIN requests ON requests.id = tokens.request_id
 		WHERE tokens.blocked_at <> 0 AND NOT EXISTS (SELECT 1 FROM audit_entries
 			WHERE audit_entries.subject = requests.provider || '/' || requests.external_id

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"guichet"
@@ -16,11 +17,28 @@ type Jobs struct{ s *Store }
 func (s *Store) Jobs() Jobs { return Jobs{s} }
 
 // Claim implements job.Store. Looking is done without a lock, so that an idle
-// queue writes nothing; each claim is then a compare-and-set of its own.
-func (j Jobs) Claim(ctx context.Context, worker string, now, lease time.Time, most int) (claimed []job.Claimed, err error) {
-	due, err := j.s.reader.DueJobs(ctx, query.DueJobsParams{RunAt: micros(now), Limit: int32(most)})
+// queue writes nothing; each claim is then a compare-and-set of its own. Kinds that
+// are full are passed over by the query, so that they hide nothing behind them.
+func (j Jobs) Claim(ctx context.Context, worker string, now, lease time.Time, most int, room map[string]int) (claimed []job.Claimed, err error) {
+	full := ","
+	for kind, n := range room {
+		if n <= 0 {
+			full += kind + ","
+		}
+	}
+	found, err := j.s.reader.DueJobs(ctx, query.DueJobsParams{RunAt: micros(now), MaxRows: int32(most), FullKinds: full})
 	if err != nil {
 		return nil, ErrUnavailable.Because(err)
+	}
+	left, due := maps.Clone(room), make([]string, 0, len(found))
+	for _, f := range found {
+		if n, limited := left[f.Kind]; limited {
+			if n <= 0 {
+				continue
+			}
+			left[f.Kind] = n - 1
+		}
+		due = append(due, f.ID)
 	}
 	if len(due) == 0 {
 		return nil, nil

@@ -51,8 +51,11 @@ func (t *tx) Alert(a guichet.Alert) error {
 	if err != nil || n == 0 { // 0: said once already
 		return err
 	}
-	return t.Enqueue(guichet.Job{Kind: "alert", Key: string(a.ID), Args: []byte(asJSON(map[string]string{"alert": string(a.ID)})), RunAt: a.OpenedAt})
+	return t.Enqueue(guichet.Job{Kind: "alert", Key: string(a.ID), Args: []byte(asJSON(map[string]string{"alert": string(a.ID)})), RunAt: a.OpenedAt, MaxAttempts: alertAttempts})
 }
+
+// alertAttempts are four days of trying: the mail server may be what is broken.
+const alertAttempts = 100
 
 // Audit writes an audit entry.
 func (t *tx) Audit(e guichet.AuditEntry) error {

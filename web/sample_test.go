@@ -92,6 +92,7 @@ func pages(ctx context.Context) map[string]templ.Component {
 		"not-found":         view.FaultPage(frame(nil), view.Fault{Kind: "not_found", Code: "not_found", Bare: true}),
 	}
 	maps.Copy(all, officePages(ctx))
+	maps.Copy(all, providerPages(ctx))
 	return all
 }
 

@@ -32,13 +32,14 @@ type Server struct {
 	Zone    *time.Location // of the dates on pages
 	Windows view.Windows   // which are open
 
-	People   *people.Desk
-	Grant    *grant.Desk
-	Office   grant.Office // what the back office reads beside the desk
-	Gateways *grant.Gateways
-	Bank     *bank.Desk
-	Alerts   AlertBook
-	Sessions SessionBook
+	People    *people.Desk
+	Grant     *grant.Desk
+	Office    grant.Office // what the back office reads beside the desk
+	Gateways  *grant.Gateways
+	Providers *Providers
+	Bank      *bank.Desk
+	Alerts    AlertBook
+	Sessions  SessionBook
 	// Stopping, when closed, ends the streams, so that the server can stop.
 	Stopping <-chan struct{}
 
@@ -68,6 +69,9 @@ func (s *Server) Handler(json http.Handler) (http.Handler, error) {
 		s.grantRoutes(pages)
 		if s.Gateways != nil {
 			s.gatewayRoutes(pages)
+		}
+		if s.Providers != nil {
+			s.providerRoutes(pages)
 		}
 	}
 	if s.Windows.Bank {

@@ -48,6 +48,14 @@ type provider struct {
 	Algorithm keyring.Algorithm
 	Shared    keyring.Secret // for HS256
 	Secrets   []providerSecret
+	Endpoint  endpoint // of its own systems; no URL: they are told nothing
+}
+
+// endpoint is where the systems of a provider are told of what happens.
+type endpoint struct {
+	URL     string
+	Secrets []providerSecret // all that are in force sign
+	Private bool
 }
 
 // providerSecret is a secret of a provider, until its end when it has one.

@@ -45,6 +45,9 @@ type cli struct {
 	Quarantine quarantineCmd `cmd:"" help:"Deliveries that could not be used."`
 	Webhook    webhookCmd    `cmd:"" help:"Deliveries, as DataPass sends them."`
 	Key        keyCmd        `cmd:"" help:"The keys of this Guichet."`
+
+	Provider     providerCmd     `cmd:"" help:"The APIs whose requests are received: secrets, mails."`
+	Notification notificationCmd `cmd:"" help:"What the providers' own systems are told."`
 }
 
 // terminal is where a command writes and reads.

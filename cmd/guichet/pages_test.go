@@ -84,7 +84,8 @@ func TestPages(t *testing.T) {
 		"alerts": "/alerts", "gateways": "/gateways", "settings": "/settings", "nowhere": "/nowhere", "accesses": "/accesses", "accounts": "/accounts",
 		"requests-filtered": "/requests?provider=api_entreprise&siret=2&from=2020-01-01&order=changed", "journal": "/journal", "journal-open": "/journal?open=yes",
 		"delivery": delivery, "statistics": "/statistics", "purge": "/purge", "alerts-all": "/alerts?show=all",
-		"transactions": "/transactions", "new-access": "/init/new-bank", "new-access-form": "/init/new-bank?institution=sim",
+		"providers": "/providers", "mails": "/providers/api_entreprise/mails", "mail": "/providers/api_entreprise/mails/approved_technical",
+		"notices-none": "/providers/api_entreprise/notifications", "transactions": "/transactions", "new-access": "/init/new-bank", "new-access-form": "/init/new-bank?institution=sim",
 	}
 	for name, path := range pages {
 		for _, look := range []webtest.Look{

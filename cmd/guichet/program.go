@@ -17,8 +17,8 @@ import (
 	workers "guichet/connector/process"
 	"guichet/grant"
 	"guichet/job"
-	"guichet/keyring"
 	"guichet/mail"
+	"guichet/notify"
 	"guichet/people"
 	"guichet/store"
 	"guichet/usage"
@@ -40,6 +40,9 @@ type program struct {
 	uses   *usage.Counter
 	mailer *mail.Sender // nil: mails are written to the log instead
 	alarms []alarm.Channel
+
+	secrets  *secretBook
+	notifier *notify.Sender
 }
 
 // openProgram opens and migrates the database, then builds the parts on it.
@@ -77,6 +80,10 @@ func (p *program) build(ctx context.Context) (err error) {
 		Store: p.store.Grant(), Clock: p.clock, Providers: providers, URL: p.config.URL, Mint: p.keys.mint, Clients: p.store.Clients(),
 		PurgeAfter: p.config.PurgeAfter, PurgeRefusedAfter: p.config.PurgeRefusedAfter,
 	}
+	if err := p.openSecrets(ctx); err != nil {
+		return err
+	}
+	p.notifier = notify.NewSender(p.clock, "Guichet/"+version)
 	p.people = &people.Desk{Store: p.store.People(), Clock: p.clock, URL: p.config.URL}
 	if err := p.openBank(ctx); err != nil {
 		return err
@@ -114,7 +121,7 @@ func (p *program) api(stopping <-chan struct{}) *api.Server {
 	s := &api.Server{Clock: p.clock, Log: p.log}
 	if p.config.Windows["grant"] {
 		s.Grant, s.Verifier = p.grant, p.keys.verifier
-		s.Secrets = func(name string, now time.Time) []keyring.Secret { return p.config.Providers[name].active(now) }
+		s.Secrets, s.SecretUsed = p.secrets.active, p.secrets.use
 		s.JWKS = func() ([]byte, error) { return p.keys.now.Load().jwks, nil }
 		s.URL = p.config.URL
 		s.Statuses = api.NewStatuses(p.config.URL, p.clock, p.store.Grant(), p.keys.lists)
@@ -133,8 +140,9 @@ func (p *program) web(json http.Handler, stopping <-chan struct{}) (http.Handler
 	}
 	s := &web.Server{
 		Clock: p.clock, Log: p.log, URL: p.config.URL, Zone: zone,
-		Windows: view.Windows{Bank: p.config.Windows["bank"], Grant: p.config.Windows["grant"]},
-		People:  p.people, Grant: p.grant, Gateways: p.gateways(), Office: p.store.Grant(), Bank: p.bank, Alerts: p.store.Alerts(), Sessions: p.store.Sessions(), Stopping: stopping,
+		Windows:   view.Windows{Bank: p.config.Windows["bank"], Grant: p.config.Windows["grant"]},
+		Providers: p.providerPages(),
+		People:    p.people, Grant: p.grant, Gateways: p.gateways(), Office: p.store.Grant(), Bank: p.bank, Alerts: p.store.Alerts(), Sessions: p.store.Sessions(), Stopping: stopping,
 	}
 	return s.Handler(json)
 }
@@ -179,12 +187,15 @@ func (p *program) alertsAbout(ctx context.Context, subjects []string) (all []gui
 	return all, nil
 }
 
+// keepNotices is how long notifications that are over are shown.
+const keepNotices = 180 * 24 * time.Hour
+
 // runner does the durable work.
 func (p *program) runner() *job.Runner {
 	handlers, periodic := p.bankJobs()
-	handlers["mail"], handlers["alert"] = p.sendMail, p.tellOperators
+	handlers["mail"], handlers["alert"], handlers["letter"], handlers["notice"] = p.sendMail, p.tellOperators, p.sendWaited, p.sendNotice
 	handlers["forget"] = func(ctx context.Context, _ job.Claimed) error {
-		return errors.Join(p.store.Sessions().Forget(ctx), p.store.Grant().Forget(ctx))
+		return errors.Join(p.store.Sessions().Forget(ctx), p.store.Grant().Forget(ctx), p.store.Notices().Forget(ctx, p.clock.Now().Add(-keepNotices)))
 	}
 	handlers["index"] = func(ctx context.Context, _ job.Claimed) error { _, err := p.store.Grant().Index(ctx); return err }
 	handlers["remind"] = func(ctx context.Context, _ job.Claimed) error {
@@ -196,6 +207,7 @@ func (p *program) runner() *job.Runner {
 	return &job.Runner{
 		Store: p.store.Jobs(), Clock: p.clock, Log: p.log, Handlers: handlers,
 		Workers: 16, // most of them wait for a bank
+		Limits:  map[string]int{"mail": 3, "letter": 1, "alert": 2, "notice": 4},
 		Periodic: append(periodic,
 			job.Periodic{Kind: "sweep", Slot: job.Every(time.Minute)}, job.Periodic{Kind: "forget", Slot: job.Every(time.Hour)},
 			job.Periodic{Kind: "index", Slot: job.Every(time.Minute)}, job.Periodic{Kind: "remind", Slot: job.Every(time.Hour)},
@@ -212,6 +224,11 @@ func (p *program) sendMail(ctx context.Context, c job.Claimed) error {
 	err := p.mailer.Handle(ctx, c.ID, c.Args)
 	if err != nil && mail.Permanent(err) {
 		return job.Permanent(err)
+	}
+	// A mail server that was down for an hour is tried within five minutes of its
+	// return, by what has attempts enough for some days of that.
+	if err != nil && c.MaxAttempts >= 1000 {
+		return job.Later(err, min(job.Backoff(c.Attempt, p.clock.Intn(1<<40)), 5*time.Minute))
 	}
 	return err
 }

@@ -72,6 +72,7 @@ func (p *program) serve(ctx context.Context) error {
 	running.Go(func() { p.runner().Run(work) })
 	running.Go(func() { p.keys.watch(work) })
 	running.Go(func() { p.noteUsage(work) })
+	running.Go(func() { p.secrets.watch(work) })
 	go p.warm(work)
 	p.log.Info("ready", "url", p.config.URL, "address", public.Addr().String(), "admin", admin.Addr().String(), "database", string(p.store.Engine()))
 	select {

@@ -107,27 +107,35 @@ func (q *Queries) DropSlots(ctx context.Context, madeAt int64) error {
 }
 
 const dueJobs = `-- name: DueJobs :many
-SELECT id FROM jobs WHERE state = 'ready' AND run_at <= $1 ORDER BY run_at LIMIT $2
+SELECT id, kind FROM jobs
+WHERE state = 'ready' AND run_at <= $1 AND CAST($2 AS TEXT) NOT LIKE '%,' || kind || ',%'
+ORDER BY run_at LIMIT $3
 `
 
 type DueJobsParams struct {
-	RunAt int64
-	Limit int32
+	RunAt     int64
+	FullKinds string
+	MaxRows   int32
 }
 
-func (q *Queries) DueJobs(ctx context.Context, arg DueJobsParams) ([]string, error) {
-	rows, err := q.db.QueryContext(ctx, dueJobs, arg.RunAt, arg.Limit)
+type DueJobsRow struct {
+	ID   string
+	Kind string
+}
+
+func (q *Queries) DueJobs(ctx context.Context, arg DueJobsParams) ([]DueJobsRow, error) {
+	rows, err := q.db.QueryContext(ctx, dueJobs, arg.RunAt, arg.FullKinds, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []string
+	var items []DueJobsRow
 	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
+		var i DueJobsRow
+		if err := rows.Scan(&i.ID, &i.Kind); err != nil {
 			return nil, err
 		}
-		items = append(items, id)
+		items = append(items, i)
 	}
 	if err := rows.Close(); err != nil {
 		return nil, err

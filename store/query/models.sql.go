@@ -248,6 +248,31 @@ type LettersSent struct {
 	SentAt    int64
 }
 
+type Notice struct {
+	ID          string
+	Provider    string
+	Type        string
+	ExternalID  string
+	Body        string
+	MadeAt      int64
+	State       string
+	Attempts    int64
+	Round       int64
+	NextAt      int64
+	DeliveredAt int64
+	Code        int64
+	Problem     string
+}
+
+type NoticeAttempt struct {
+	NoticeID string
+	N        int64
+	BeganAt  int64
+	EndedAt  int64
+	Code     int64
+	Problem  string
+}
+
 type Person struct {
 	ID            string
 	Email         string
@@ -270,6 +295,14 @@ type Prolongation struct {
 	DoneAt    int64
 	UpdatedAt int64
 	Version   int64
+}
+
+type ProviderSecret struct {
+	Provider   string
+	Mark       string
+	LastUsedAt int64
+	EndedAt    int64
+	EndedBy    string
 }
 
 type ReportAlert struct {

@@ -18,6 +18,7 @@ const (
 	FiguresPlace Place = "figures"
 	Mine         Place = "mine"
 	Gateways     Place = "gateways"
+	Providers    Place = "providers"
 	Settings     Place = "settings"
 	Nowhere      Place = ""
 )
@@ -83,6 +84,7 @@ func (f Frame) sections() []section {
 			{place: JournalPlace, key: "nav.journal", icon: "book", url: PathJournal},
 			{place: FiguresPlace, key: "nav.figures", icon: "bars", url: PathFigures},
 			{place: Gateways, key: "nav.gateways", icon: "shield", url: PathGateways},
+			{place: Providers, key: "nav.providers", icon: "out", url: PathProviders},
 		}})
 	}
 	if f.Windows.Mine {
@@ -131,7 +133,7 @@ func (f Frame) waits(s section) int {
 // searchPath is where a search from this place goes, and what it looks through.
 func (f Frame) searchPath(p Place) (path, key string) {
 	switch p {
-	case Requests, Alerts, JournalPlace, FiguresPlace:
+	case Requests, Alerts, JournalPlace, FiguresPlace, Providers:
 		return PathRequests, "search.requests"
 	case Tokens:
 		return PathTokens, "search.tokens"

@@ -44,6 +44,9 @@ func dynamic() map[string]bool {
 	add("contact.", ContactRoles())
 	add("alert.kind.", AlertKinds(), ".title", ".detail")
 	add("prolong.", ProlongSteps(), ".title", ".says")
+	add("mail.on.", MailCauses())
+	add("notice.type.", NoticeTypes())
+	add("notice.problem.", NoticeProblems())
 	add("fault.", FaultKinds(), ".title", ".lost", ".next")
 	for _, tense := range []string{"past", "future"} {
 		add("time."+tense+".", []string{"seconds", "minutes", "hours", "days"})
