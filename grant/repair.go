@@ -60,8 +60,10 @@ func (r *Reconciler) Repair(ctx context.Context, by guichet.Actor, id guichet.ID
 	return drift, r.again(ctx, drift, found)
 }
 
-// replay gives the rules the event that never came, under its own instant. It is a
-// line of the journal by the hand of whoever asked.
+// replay gives the rules the event that never came, under its own instant, after
+// those that were missed before it and only describe the request: the rules would
+// take them for late afterwards. Each is a line of the journal by the hand of
+// whoever asked. If we die in between, what is left is a drift still.
 func (r *Reconciler) replay(ctx context.Context, by guichet.Actor, drift Drift, theirs SourceRequest, events []SourceEvent) error {
 	i := slices.IndexFunc(events, func(e SourceEvent) bool {
 		return e.Name() == drift.Event && e.ID == drift.Named && e.At.Equal(drift.At)
@@ -69,17 +71,33 @@ func (r *Reconciler) replay(ctx context.Context, by guichet.Actor, drift Drift, 
 	if i < 0 {
 		return ErrDriftSettled
 	}
-	ours, err := r.ours(ctx, drift.Provider, drift.ExternalID)
-	if err != nil {
-		return err
+	queue := []SourceEvent{events[i]}
+	if drift.Kind == DriftMissedEvent {
+		journal, err := r.Desk.Store.Deliveries(ctx, DeliveryFilter{Provider: drift.Provider, ExternalID: drift.ExternalID, Limit: deliveriesLooked})
+		if err != nil {
+			return err
+		}
+		t, err := r.terms(ctx, drift.Provider)
+		if err != nil {
+			return err
+		}
+		before := missed(journal, events[:i], t)
+		before = slices.DeleteFunc(before, func(e SourceEvent) bool { return e.Name().grants() })
+		queue = append(before, queue...)
 	}
-	body := Rebuilt(theirs, events[i], events, ours, r.Desk.Providers[drift.Provider].DefinitionID())
-	done, err := r.Desk.take(ctx, by, drift.Provider, SourceAPI, body)
-	if err != nil {
-		return err
-	}
-	if done.Effect != Applied && done.Effect != Held {
-		return ErrNotRepaired
+	for n, e := range queue {
+		ours, err := r.ours(ctx, drift.Provider, drift.ExternalID)
+		if err != nil {
+			return err
+		}
+		body := Rebuilt(theirs, e, events, ours, r.Desk.Providers[drift.Provider].DefinitionID())
+		done, err := r.Desk.take(ctx, by, drift.Provider, SourceAPI, body)
+		if err != nil {
+			return err
+		}
+		if n == len(queue)-1 && done.Effect != Applied && done.Effect != Held {
+			return ErrNotRepaired
+		}
 	}
 	return nil
 }
