@@ -47,6 +47,8 @@ type Finding struct {
 	Theirs Status    `json:"theirs,omitempty"`
 	Ours   Status    `json:"ours,omitempty"`
 	Tokens int       `json:"tokens,omitempty"` // that work and are concerned
+
+	young bool // may settle by itself: an event is on its way
 }
 
 // DriftTerms are what a comparison needs beside the two sides.
@@ -75,7 +77,7 @@ func Suspicious(ours Request, theirs SourceRequest, t DriftTerms) bool {
 	case theirs.SubmittedAt.After(ours.Last.FiredAt.Add(slack)), theirs.ValidatedAt.After(ours.ValidatedAt.Add(slack)) && word == Validated:
 		return true
 	}
-	return word == Validated && (len(orphans(ours, theirs)) > 0 || !sameScopes(ours, theirs, t))
+	return word == Validated && (theirs.SIRET != "" && theirs.SIRET != ours.SIRET || len(orphans(ours, theirs)) > 0 || !sameScopes(ours, theirs, t))
 }
 
 // changed is the last instant that the source tells of a request.

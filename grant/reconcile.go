@@ -269,6 +269,10 @@ func (r *Reconciler) page(ctx context.Context, source Source, run *Run, page []S
 	if err != nil {
 		return err
 	}
+	standing, err := r.standing(ctx, run.Provider)
+	if err != nil {
+		return err
+	}
 	found := map[string][]Finding{}
 	for _, theirs := range page {
 		ours, err := r.ours(ctx, run.Provider, theirs.ExternalID)
@@ -276,7 +280,7 @@ func (r *Reconciler) page(ctx context.Context, source Source, run *Run, page []S
 			return err
 		}
 		found[theirs.ExternalID] = nil
-		if !Suspicious(ours, theirs, t) && !slices.Contains(named, theirs.ExternalID) {
+		if !Suspicious(ours, theirs, t) && !standing[theirs.ExternalID] && !slices.Contains(named, theirs.ExternalID) {
 			continue
 		}
 		if found[theirs.ExternalID], err = r.examine(ctx, source, run.Provider, theirs.ExternalID); err != nil {
@@ -284,6 +288,28 @@ func (r *Reconciler) page(ctx context.Context, source Source, run *Run, page []S
 		}
 	}
 	return r.note(ctx, run, found, func(run *Run) { run.Offset, run.Listed, run.Read = next, next == 0, run.Read+len(page) })
+}
+
+// standing are the requests with a drift that is open or dismissed: only a closer
+// look may say that it is gone.
+func (r *Reconciler) standing(ctx context.Context, provider string) (map[string]bool, error) {
+	all := map[string]bool{}
+	for _, state := range []DriftState{DriftOpen, DriftDismissed} {
+		f := DriftFilter{Provider: provider, State: state, Limit: deliveriesLooked}
+		for {
+			drifts, err := r.Store.Drifts(ctx, f)
+			if err != nil {
+				return nil, err
+			}
+			for _, d := range drifts {
+				all[d.ExternalID], f.Before = true, d.ID
+			}
+			if len(drifts) < f.Limit {
+				break
+			}
+		}
+	}
+	return all, nil
 }
 
 // plausible refuses to conclude from a list that lacks what it cannot lack: a
@@ -356,7 +382,19 @@ func (r *Reconciler) compare(ctx context.Context, source Source, provider, numbe
 	if err != nil {
 		return nil, theirs, nil, err
 	}
-	return Compare(ours, journal, theirs, events, t), theirs, events, nil
+	return ripe(ours, journal, theirs, events, t), theirs, events, nil
+}
+
+// ripe is every disagreement of this moment, with those that may settle by
+// themselves marked: they open no drift, and close none that stands.
+func ripe(ours Request, journal []Delivery, theirs SourceRequest, events []SourceEvent, t DriftTerms) []Finding {
+	settled := Compare(ours, journal, theirs, events, t)
+	t.Settle = 0
+	found := Compare(ours, journal, theirs, events, t)
+	for i, f := range found {
+		found[i].young = !slices.ContainsFunc(settled, func(s Finding) bool { return s.Kind == f.Kind && s.What == f.What })
+	}
+	return found
 }
 
 // note writes what was found about some requests together with the progress of the
@@ -396,6 +434,9 @@ func (r *Reconciler) settle(tx DriftTx, run *Run, provider, number string, found
 			if err := tx.SaveDrift(&d); err != nil {
 				return err
 			}
+			continue
+		}
+		if f.young {
 			continue
 		}
 		d := Drift{ID: r.Desk.Clock.NewID(), Provider: provider, ExternalID: number, Finding: f, State: DriftOpen, OpenedAt: now, SeenAt: now}

@@ -157,6 +157,6 @@ func (r *Reconciler) Ask(ctx context.Context, by guichet.Actor, provider string)
 				return err
 			}
 		}
-		return tx.Enqueue(guichet.Job{Kind: "reconcile", Key: provider, Args: []byte(jsonOf(map[string]string{"provider": provider})), RunAt: now, MaxAttempts: 8})
+		return tx.Enqueue(guichet.Job{Kind: "reconcile", Key: provider, Args: []byte(jsonOf(map[string]string{"provider": provider})), RunAt: now, MaxAttempts: 12})
 	})
 }

@@ -36,6 +36,7 @@ type Server struct {
 	Grant    *grant.Desk
 	Office   grant.Office // what the back office reads beside the desk
 	Gateways *grant.Gateways
+	Drifts   *grant.Reconciler // nil: nothing is compared
 	Bank     *bank.Desk
 	Alerts   AlertBook
 	Sessions SessionBook
@@ -68,6 +69,9 @@ func (s *Server) Handler(json http.Handler) (http.Handler, error) {
 		s.grantRoutes(pages)
 		if s.Gateways != nil {
 			s.gatewayRoutes(pages)
+		}
+		if s.Drifts != nil {
+			s.driftRoutes(pages)
 		}
 	}
 	if s.Windows.Bank {

@@ -48,6 +48,7 @@ type provider struct {
 	Algorithm keyring.Algorithm
 	Shared    keyring.Secret // for HS256
 	Secrets   []providerSecret
+	API       sourceAPI // where to ask its source; a zero value: nowhere
 }
 
 // providerSecret is a secret of a provider, until its end when it has one.

@@ -38,6 +38,7 @@ type program struct {
 	people *people.Desk
 	mailer *mail.Sender // nil: mails are written to the log instead
 	alarms []alarm.Channel
+	drifts *grant.Reconciler
 }
 
 // openProgram opens and migrates the database, then builds the parts on it.
@@ -75,6 +76,7 @@ func (p *program) build(ctx context.Context) (err error) {
 		Store: p.store.Grant(), Clock: p.clock, Providers: providers, URL: p.config.URL, Mint: p.keys.mint, Clients: p.store.Clients(),
 		PurgeAfter: p.config.PurgeAfter, PurgeRefusedAfter: p.config.PurgeRefusedAfter,
 	}
+	p.drifts = p.reconciler()
 	p.people = &people.Desk{Store: p.store.People(), Clock: p.clock, URL: p.config.URL}
 	if err := p.openBank(ctx); err != nil {
 		return err
@@ -132,7 +134,7 @@ func (p *program) web(json http.Handler, stopping <-chan struct{}) (http.Handler
 	s := &web.Server{
 		Clock: p.clock, Log: p.log, URL: p.config.URL, Zone: zone,
 		Windows: view.Windows{Bank: p.config.Windows["bank"], Grant: p.config.Windows["grant"]},
-		People:  p.people, Grant: p.grant, Gateways: p.gateways(), Office: p.store.Grant(), Bank: p.bank, Alerts: p.store.Alerts(), Sessions: p.store.Sessions(), Stopping: stopping,
+		People:  p.people, Grant: p.grant, Gateways: p.gateways(), Drifts: p.drifts, Office: p.store.Grant(), Bank: p.bank, Alerts: p.store.Alerts(), Sessions: p.store.Sessions(), Stopping: stopping,
 	}
 	return s.Handler(json)
 }
@@ -180,6 +182,7 @@ func (p *program) alertsAbout(ctx context.Context, subjects []string) (all []gui
 // runner does the durable work.
 func (p *program) runner() *job.Runner {
 	handlers, periodic := p.bankJobs()
+	periodic = append(periodic, p.reconcileJobs(handlers)...)
 	handlers["mail"], handlers["alert"] = p.sendMail, p.tellOperators
 	handlers["forget"] = func(ctx context.Context, _ job.Claimed) error {
 		return errors.Join(p.store.Sessions().Forget(ctx), p.store.Grant().Forget(ctx))

@@ -15,12 +15,13 @@ import (
 
 // providerFile is one table of GUICHET_PROVIDERS_FILE.
 type providerFile struct {
-	Title      string `toml:"title"`
-	Definition string `toml:"definition_id"`
-	Source     string `toml:"source_url"`
-	Algorithm  string `toml:"algorithm"`
-	Shared     string `toml:"shared_secret"`
-	Mails      *bool  `toml:"mails"`
+	Title      string  `toml:"title"`
+	Definition string  `toml:"definition_id"`
+	Source     string  `toml:"source_url"`
+	Algorithm  string  `toml:"algorithm"`
+	Shared     string  `toml:"shared_secret"`
+	Mails      *bool   `toml:"mails"`
+	API        apiFile `toml:"api"`
 	Secrets    []struct {
 		Value string    `toml:"value"`
 		File  string    `toml:"file"`
@@ -118,6 +119,10 @@ func (f providerFile) provider(name string) (provider, error) {
 		}
 	default:
 		return fail("algorithm is EdDSA, ES256 or HS256.")
+	}
+	var problem string
+	if p.API, problem = f.API.read(); problem != "" {
+		return fail(problem)
 	}
 	for _, s := range f.Secrets {
 		value := s.Value

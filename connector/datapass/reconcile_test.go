@@ -69,7 +69,7 @@ func newScene(t testing.TB, db *storetest.DB) *scene {
 	}
 	s.r = &grant.Reconciler{Desk: s.desk, Store: db.Drifts(), Sources: map[string]grant.Source{"api_entreprise": s.api}, Settle: map[string]time.Duration{"api_entreprise": 5 * time.Minute}}
 	create(asTest(t), s.site, "api_particulier") // the list has another provider's too
-	s.create("submit")                          // we listen from here on
+	s.create("submit")                           // we listen from here on
 	return s
 }
 
@@ -205,18 +205,18 @@ func TestKindsOfDrift(t *testing.T) {
 		want    string
 		after   string // what is left once everything proposed was done
 	}{
-		"nothing":                    {history: []string{"submit", "approve", "reopen", "submit", "refuse"}},
-		"nothing after all that":     {history: []string{"submit", "request_changes", "update", "submit", "approve", "reopen", "cancel_reopening", "transfer", "revoke", "archive"}},
-		"missed approval":            {history: []string{"submit", "-approve"}, want: "missed_event approve replay"},
-		"missed second approval":     {history: []string{"submit", "approve", "reopen", "submit", "-approve"}, want: "missed_event approve replay"},
-		"approval missed, and over":  {history: []string{"submit", "-approve", "revoke"}},
-		"both missed":                {history: []string{"submit", "-approve", "-revoke"}, want: "missed_event revoke replay"},
-		"missed submission":          {history: []string{"-submit"}, want: "missed_event submit replay"},
-		"missed refusal":             {history: []string{"submit", "-refuse"}, want: "missed_event refuse replay"},
-		"missed archive":             {history: []string{"-archive"}, want: "missed_event archive replay"},
-		"missed revoke and archive":  {history: []string{"submit", "approve", "-revoke", "-archive"}, want: "token_alive revoke replay, missed_event archive replay"},
-		"missed transfer":            {history: []string{"submit", "approve", "-transfer"}, want: "missed_event transfer replay"},
-		"revoked while reopened":     {history: []string{"submit", "approve", "reopen", "-revoke"}, want: "token_alive revoke replay"},
+		"nothing":                     {history: []string{"submit", "approve", "reopen", "submit", "refuse"}},
+		"nothing after all that":      {history: []string{"submit", "request_changes", "update", "submit", "approve", "reopen", "cancel_reopening", "transfer", "revoke", "archive"}},
+		"missed approval":             {history: []string{"submit", "-approve"}, want: "missed_event approve replay"},
+		"missed second approval":      {history: []string{"submit", "approve", "reopen", "submit", "-approve"}, want: "missed_event approve replay"},
+		"approval missed, and over":   {history: []string{"submit", "-approve", "revoke"}},
+		"both missed":                 {history: []string{"submit", "-approve", "-revoke"}, want: "missed_event revoke replay"},
+		"missed submission":           {history: []string{"-submit"}, want: "missed_event submit replay"},
+		"missed refusal":              {history: []string{"submit", "-refuse"}, want: "missed_event refuse replay"},
+		"missed archive":              {history: []string{"-archive"}, want: "missed_event archive replay"},
+		"missed revoke and archive":   {history: []string{"submit", "approve", "-revoke", "-archive"}, want: "token_alive revoke replay, missed_event archive replay"},
+		"missed transfer":             {history: []string{"submit", "approve", "-transfer"}, want: "missed_event transfer replay"},
+		"revoked while reopened":      {history: []string{"submit", "approve", "reopen", "-revoke"}, want: "token_alive revoke replay"},
 		"what came later says it too": {history: []string{"-submit", "approve"}},
 		"revoked here by hand": {history: []string{"submit", "approve"}, also: func(s *scene, number string) {
 			if _, err := s.desk.Revoke(s.t.Context(), operator, "api_entreprise", number, "doute"); err != nil {
@@ -231,9 +231,12 @@ func TestKindsOfDrift(t *testing.T) {
 			if c.also != nil {
 				c.also(s, number)
 			}
-			s.run()
-			if got := told(s.drifts(grant.DriftOpen)); got != c.want {
-				t.Errorf("%q, want %q", got, c.want)
+			for range 2 { // and it stays, also when no attempt names the request any more
+				s.db.Clock.Advance(48 * time.Hour)
+				s.run()
+				if got := told(s.drifts(grant.DriftOpen)); got != c.want || len(s.drifts(grant.DriftGone)) != 0 {
+					t.Errorf("%q, want %q; gone: %q", got, c.want, told(s.drifts(grant.DriftGone)))
+				}
 			}
 			s.repairAll()
 			s.run()

@@ -109,6 +109,8 @@ type Draft struct {
 	Provider, Title, Organization, SIRET string
 	Scopes                               []string
 	Connect                              bool // made with a FranceConnect authorization beside
+
+	At time.Time // when it was made; zero: now
 }
 
 // Create makes a request and its first delivery; it returns its number. Nothing
@@ -122,7 +124,10 @@ func (s *Site) Create(d Draft) (int, error) {
 	if d.SIRET != "" && (len(d.SIRET) != 14 || strings.Trim(d.SIRET, "0123456789") != "") {
 		return 0, fmt.Errorf("un SIRET a quatorze chiffres")
 	}
-	now := s.clock.Now()
+	now := d.At
+	if now.IsZero() {
+		now = s.clock.Now()
+	}
 	r := &request{
 		Number: 50_001 + len(s.requests), Provider: d.Provider, Title: cmp.Or(d.Title, "Demande sans titre"), Organization: cmp.Or(d.Organization, "COMMUNE DE VALMONT"),
 		SIRET: cmp.Or(d.SIRET, "21730065600011"), Scopes: d.Scopes, Applicant: people[0], Connect: d.Connect, State: "draft", CreatedAt: now,
@@ -139,14 +144,16 @@ func (s *Site) Create(d Draft) (int, error) {
 
 // Do makes an event happen to a request, if its state allows it. It is an error
 // of the caller when it does not.
-func (s *Site) Do(number int, name string) error {
+func (s *Site) Do(number int, name string) error { return s.DoAt(number, name, s.clock.Now()) }
+
+// DoAt is Do at another instant, for a history that happened before.
+func (s *Site) DoAt(number int, name string, now time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.request(number)
 	if r == nil {
 		return fmt.Errorf("aucune demande %d", number)
 	}
-	now := s.clock.Now()
 	return r.move(name, s.providers[r.Provider].Format, now, s.id, func(name string) { s.fire(r, name, now) })
 }
 

@@ -16,6 +16,7 @@ const (
 	PathMyTokens    = PathMine + "/jetons" // where the source and our mails send applicants
 	PathTakeOver    = "/transmission"
 	PathGateways    = "/gateways"
+	PathDrifts      = "/drifts"
 	PathSettings    = "/settings"
 	PathSignIn      = "/sign-in"
 	PathSignOut     = "/sign-out"
