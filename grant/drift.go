@@ -249,7 +249,7 @@ func (c comparison) never(alive bool) (all []Finding) {
 		if !ok || names[0] == Revoke && alive || names[0] == Approve && c.word != Validated {
 			continue
 		}
-		if d := c.decide(e); d.Effect == Applied && (d.Changed || len(d.Block) > 0) || d.Effect == Held {
+		if d := c.decide(e); d.Effect == Applied && (d.Note != NoteNothing || len(d.Block) > 0) || d.Effect == Held {
 			all = append(all, c.fill(Finding{Kind: DriftMissedEvent, What: e.Sent + "/" + cmp.Or(e.ID, e.At.UTC().Format(time.RFC3339))}, e))
 		}
 	}

@@ -39,7 +39,7 @@ var (
 	}
 	shapes = map[string]string{
 		"validated": "●", "received": "●", "active": "●", "submitted": "◐", "changes_requested": "◐", "waiting": "◐", "retrying": "▲",
-		"refused": "■", "revoked": "■", "lost": "■",
+		"refused": "■", "revoked": "■", "lost": "■", "draft": "○", "archived": "○", "obsolete": "○",
 	}
 	verbs = map[string]string{
 		"update": "Modifier", "submit": "Soumettre", "request_changes": "Demander des modifications", "approve": "Valider", "refuse": "Refuser",
@@ -155,7 +155,7 @@ func (s *Site) home(w http.ResponseWriter, _ *http.Request) {
 		}
 	}
 	data["Requests"], data["All"] = requests, len(s.requests)
-	data["Deliveries"] = s.sent(0)
+	data["Deliveries"] = s.sent(0, 15)
 	type providerView struct {
 		Name, Format string
 		Secrets      int
@@ -189,7 +189,7 @@ func (s *Site) faultViews() (all []faultView) {
 }
 
 // sent lists deliveries, the latest first; of one request, or of all.
-func (s *Site) sent(number int) []delivery {
+func (s *Site) sent(number, most int) []delivery {
 	var all []delivery
 	for _, d := range slices.Backward(s.deliveries) {
 		if number == 0 || d.Number == number {
@@ -197,7 +197,7 @@ func (s *Site) sent(number int) []delivery {
 			copied.Attempts = slices.Clone(d.Attempts)
 			all = append(all, copied)
 		}
-		if len(all) == mostShown {
+		if len(all) == most {
 			break
 		}
 	}
@@ -215,7 +215,7 @@ func (s *Site) one(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	data := map[string]any{
-		"Title": strconv.Itoa(number) + " · " + q.Title, "R": s.view(q), "Deliveries": s.sent(number), "Said": s.said, "Back": "/demandes/" + strconv.Itoa(number),
+		"Title": strconv.Itoa(number) + " · " + q.Title, "R": s.view(q), "Deliveries": s.sent(number, mostShown), "Said": s.said, "Back": "/demandes/" + strconv.Itoa(number),
 	}
 	s.said = ""
 	s.mu.Unlock()
