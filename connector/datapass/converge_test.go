@@ -1,12 +1,14 @@
 package datapass_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
+	"guichet"
 	"guichet/grant"
 	simdatapass "guichet/sim/datapass"
 	"guichet/store"
@@ -80,4 +82,90 @@ func TestRepairsConverge(t *testing.T) {
 	if len(numbers) < 50 {
 		t.Errorf("%d histories", len(numbers))
 	}
+}
+
+// The former DataPass never tells of an archive; its API does.
+func TestFormerFormat(t *testing.T) {
+	s := newSceneOf(t, storetest.New(t, store.SQLite), "v1")
+	approved := s.create("submit", "approve")
+	s.run()
+	if s.live(approved) != 1 || len(s.drifts(grant.DriftOpen)) != 0 {
+		t.Fatalf("%d live, %s", s.live(approved), told(s.drifts(grant.DriftOpen)))
+	}
+	s.do(approved, "revoke", "archive")
+	s.run()
+	if got := told(s.drifts(grant.DriftOpen)); got != "missed_event archive replay" || s.live(approved) != 0 {
+		t.Fatalf("%s, %d live", got, s.live(approved))
+	}
+	s.repairAll()
+	s.run()
+	if r, err := s.desk.Store.Request(t.Context(), "api_entreprise", approved); err != nil || r.Status != grant.Archived || len(s.drifts(grant.DriftOpen)) != 0 {
+		t.Errorf("%+v %v", r, err)
+	}
+}
+
+// A reader that was paused for longer than its sign of life lasts finds that
+// another one went on, and writes nothing more.
+func TestTakenOver(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		s := newScene(t, db)
+		for range 8 {
+			s.create("submit", "approve")
+		}
+		s.do("50003", "-revoke")
+		db.Clock.Advance(10 * time.Minute)
+		other := &grant.Reconciler{Desk: s.desk, Store: db.Drifts(), Sources: s.r.Sources, Settle: s.r.Settle}
+		var heir grant.Run
+		paused := false
+		_, err := s.r.Run(t.Context(), "api_entreprise", func(grant.Run) {
+			if paused {
+				t.Error("it went on")
+			}
+			paused = true
+			db.Clock.Advance(2 * time.Minute)
+			var err error
+			if heir, err = other.Run(t.Context(), "api_entreprise", nil); err != nil {
+				t.Error(err)
+			}
+		})
+		if guichet.CodeOf(err) != "reconcile_taken_over" || heir.State != grant.RunDone || heir.Read != 9 {
+			t.Errorf("%v %+v", err, heir)
+		}
+		runs, err := db.Drifts().Runs(t.Context())
+		if err != nil || len(runs) != 1 || runs[0].State != grant.RunDone || runs[0].ID != heir.ID || len(s.drifts(grant.DriftOpen)) != 1 {
+			t.Errorf("%+v %v", runs, err)
+		}
+	})
+}
+
+// Two operators at once: one repairs, the other is told; the token is blocked once.
+func TestTwoRepairs(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		s := newScene(t, db)
+		number := s.create("submit", "approve", "-revoke")
+		s.run()
+		id := s.drifts(grant.DriftOpen)[0].ID
+		ended := make(chan error, 2)
+		for range 2 {
+			go func() { _, err := s.r.Repair(t.Context(), operator, id, ""); ended <- err }()
+		}
+		done := 0
+		for range 2 {
+			switch err := <-ended; {
+			case err == nil:
+				done++
+			case !errors.Is(err, grant.ErrDriftSettled) && !errors.Is(err, grant.ErrNotRepaired) && guichet.KindOf(err) != guichet.Conflict:
+				t.Error(err)
+			}
+		}
+		if done != 1 || s.live(number) != 0 {
+			t.Errorf("%d repairs, %d live", done, s.live(number))
+		}
+		if n := db.Value("SELECT COUNT(*) FROM blocklist"); n != "1" {
+			t.Errorf("%s blocks", n)
+		}
+		if left := s.drifts(grant.DriftRepaired); len(left) != 1 || left[0].ID != id {
+			t.Errorf("%+v", left)
+		}
+	})
 }

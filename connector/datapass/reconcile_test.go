@@ -35,7 +35,9 @@ type scene struct {
 
 var operator = guichet.Actor{Kind: guichet.ByPerson, Name: "nora@guichet.test"}
 
-func newScene(t *testing.T, db *storetest.DB) *scene {
+func newScene(t *testing.T, db *storetest.DB) *scene { return newSceneOf(t, db, "v2") }
+
+func newSceneOf(t *testing.T, db *storetest.DB, format string) *scene {
 	s := &scene{t: t, db: db}
 	clock := db.Clock.Clock()
 	s.desk = &grant.Desk{
@@ -43,12 +45,13 @@ func newScene(t *testing.T, db *storetest.DB) *scene {
 		Providers: map[string]grant.Provider{"api_entreprise": {Name: "api_entreprise"}, "api_particulier": {Name: "api_particulier"}},
 	}
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		parts := strings.Split(r.URL.Path, "/") // /api/datapass/v2/{provider}/webhook
+		parts := strings.Split(strings.TrimSuffix(r.URL.Path, "/webhook"), "/") // /api/datapass[/v2]/{provider}
+		format := map[bool]grant.Format{true: grant.V2, false: grant.V1}[parts[3] == "v2"]
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			t.Error(err)
 		}
-		answer, err := s.desk.Receive(context.WithoutCancel(r.Context()), parts[4], grant.V2, body)
+		answer, err := s.desk.Receive(context.WithoutCancel(r.Context()), parts[len(parts)-1], format, body)
 		if err != nil {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
@@ -58,7 +61,7 @@ func newScene(t *testing.T, db *storetest.DB) *scene {
 	t.Cleanup(receiver.Close)
 	s.site = simdatapass.New(simdatapass.Options{
 		Clock: clock, Receiver: receiver.URL, ClientID: "guichet", ClientSecret: "s3cret",
-		Providers: []simdatapass.Provider{{Name: "api_entreprise", Secrets: []guichet.Secret{secret}}, {Name: "api_particulier", Secrets: []guichet.Secret{secret}}},
+		Providers: []simdatapass.Provider{{Name: "api_entreprise", Format: format, Secrets: []guichet.Secret{secret}}, {Name: "api_particulier", Secrets: []guichet.Secret{secret}}},
 	})
 	web := httptest.NewServer(s.site)
 	t.Cleanup(web.Close)
