@@ -42,7 +42,7 @@ func source(t *testing.T) (*simdatapass.Site, *datapass.Client, *hands) {
 	}, h
 }
 
-func create(t *testing.T, s *simdatapass.Site, provider string, events ...string) int {
+func create(t testing.TB, s *simdatapass.Site, provider string, events ...string) int {
 	t.Helper()
 	n, err := s.Create(simdatapass.Draft{Provider: provider, Title: "Aides"})
 	if err != nil {

@@ -25,7 +25,7 @@ const secret = guichet.Secret("k")
 // A scene is the two sides with real HTTP between them: DataPass sends to a desk
 // on a real database, and the reconciler asks DataPass.
 type scene struct {
-	t    *testing.T
+	t    testing.TB
 	db   *storetest.DB
 	desk *grant.Desk
 	site *simdatapass.Site
@@ -35,9 +35,9 @@ type scene struct {
 
 var operator = guichet.Actor{Kind: guichet.ByPerson, Name: "nora@guichet.test"}
 
-func newScene(t *testing.T, db *storetest.DB) *scene { return newSceneOf(t, db, "v2") }
+func newScene(t testing.TB, db *storetest.DB) *scene { return newSceneOf(t, db, "v2") }
 
-func newSceneOf(t *testing.T, db *storetest.DB, format string) *scene {
+func newSceneOf(t testing.TB, db *storetest.DB, format string) *scene {
 	s := &scene{t: t, db: db}
 	clock := db.Clock.Clock()
 	s.desk = &grant.Desk{
