@@ -50,20 +50,25 @@ func (d *Desk) Receive(ctx context.Context, provider string, format Format, body
 // comes from another one than the provider's is kept in quarantine: a secret was
 // given to the wrong one of them.
 func (d *Desk) ReceiveFrom(ctx context.Context, provider string, format Format, environment string, body []byte) (Answer, error) {
+	done, err := d.take(ctx, guichet.Actor{Kind: guichet.BySource, Name: provider}, provider, format, environment, body)
+	return Answer{TokenID: done.TokenID}, err
+}
+
+// take journals a body and does what it says, by the hand of whoever gave it.
+func (d *Desk) take(ctx context.Context, by guichet.Actor, provider string, format Format, environment string, body []byte) (done Delivery, err error) {
 	if _, ok := d.Providers[provider]; !ok {
-		return Answer{}, ErrNoProvider
+		return Delivery{}, ErrNoProvider
 	}
 	event, problem := Parse(provider, format, body)
 	if ours := d.Providers[provider].Environment; problem == nil && event.Name != Ping && ours != "" && environment != "" && environment != ours {
 		problem = ErrUnusable.Because(fmt.Errorf("it comes from the environment %q", environment))
 	}
 	if problem != nil && !errors.Is(problem, ErrNotJSON) && !errors.Is(problem, ErrUnusable) {
-		return Answer{}, problem
+		return Delivery{}, problem
 	}
 	delivery := Delivery{
 		Provider: provider, Format: format, ExternalID: event.ExternalID, Event: event.Sent, ModelType: event.ModelType,
-		FiredAt: event.FiredAt, Identity: event.Identity, Body: body, BodyHash: sha256.Sum256(body),
-		Actor: guichet.Actor{Kind: guichet.BySource, Name: provider},
+		FiredAt: event.FiredAt, Identity: event.Identity, Body: body, BodyHash: sha256.Sum256(body), Actor: by,
 	}
 	if errors.Is(problem, ErrNotJSON) {
 		delivery.Identity = delivery.BodyHash
@@ -71,19 +76,18 @@ func (d *Desk) ReceiveFrom(ctx context.Context, provider string, format Format, 
 	if !externalID.MatchString(delivery.ExternalID) {
 		delivery.ExternalID = ""
 	}
-	var done Delivery
-	err := d.Store.Update(ctx, func(tx Tx) error {
+	err = d.Store.Update(ctx, func(tx Tx) error {
 		done = delivery
 		done.ID, done.ReceivedAt = d.Clock.NewID(), d.Clock.Now()
 		return d.receive(tx, &done, event, problem)
 	})
 	switch {
 	case err != nil:
-		return Answer{}, err
+		return Delivery{}, err
 	case done.Refused:
-		return Answer{}, ErrNotJSON.Because(problem)
+		return Delivery{}, ErrNotJSON.Because(problem)
 	}
-	return Answer{TokenID: done.TokenID}, nil
+	return done, nil
 }
 
 // receive decides what a delivery does and does it. The order of its lines is

@@ -95,6 +95,9 @@ const (
 	// TokenFile is what Import journals: tokens that another service had issued. No
 	// source sends it.
 	TokenFile Format = "tokens"
+	// SourceAPI is what a reconciliation journals: an event that never came, rebuilt
+	// from what the source tells when asked. It reads like V2, and no source sends it.
+	SourceAPI Format = "api"
 )
 
 // An Event is a delivery that was understood.

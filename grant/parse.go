@@ -38,7 +38,7 @@ func Parse(provider string, format Format, body []byte) (Event, error) {
 	switch format {
 	case V1:
 		err = event.readV1(canonical)
-	case V2:
+	case V2, SourceAPI:
 		err = event.readV2(canonical)
 	default:
 		return event, fmt.Errorf("grant: no format %q", format)

@@ -54,8 +54,9 @@ type (
 )
 
 // notKept are the tables a backup leaves out: what the migrations write, who is
-// signed in, and the index of requests, which is made anew from them.
-var notKept = []string{"goose_db_version", "sessions", "request_queue", "request_index", "request_terms"}
+// signed in, the index of requests, which is made anew from them, and what a
+// reconciliation has looked at.
+var notKept = []string{"goose_db_version", "sessions", "request_queue", "request_index", "request_terms", "reconcile_seen"}
 
 // Backup writes everything the database holds at one instant, beside a working
 // server. Secrets in it are sealed as they are in the database.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"guichet"
+	"guichet/grant"
 	"guichet/people"
 	"guichet/web/view"
 )
@@ -21,6 +22,13 @@ func (s *Server) alerts(v visit) error {
 	for _, chip := range []string{"open", "mine", "all"} {
 		value := map[string]string{"open": "", "mine": "mine", "all": "all"}[chip]
 		page.Chips = append(page.Chips, view.Chip{Label: view.Say(ctx, "alert.chip."+chip), URL: with(v.r.URL, "show", value), On: show == value})
+	}
+	if s.Drifts != nil {
+		drifts, err := s.Drifts.Store.Drifts(ctx, grant.DriftFilter{Limit: 1000})
+		if err != nil {
+			return err
+		}
+		page.Chips = append(page.Chips, view.Chip{Label: view.Say(ctx, "drift.title"), URL: view.PathDrifts, Count: len(drifts)})
 	}
 	operators, err := s.operatorNames(v)
 	if err != nil {

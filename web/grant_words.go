@@ -53,7 +53,7 @@ var deedWords = map[string]view.Meaning{
 	"request.revoked": view.Stopped, "request.purged": view.Neutral, "token.blocked": view.Stopped, "token.block_foreseen": view.Warning,
 	"token.issued": view.Good, "token.revealed": view.Neutral, "delivery.replayed": view.Neutral,
 	"token.prolonged": view.Good, "token.limited": view.Neutral, "token.lent": view.Neutral, "token.taken_over": view.Neutral, "token.reminded": view.Neutral,
-	"delivery.accepted": view.Good, "delivery.dismissed": view.Neutral,
+	"delivery.accepted": view.Good, "delivery.dismissed": view.Neutral, "drift.repaired": view.Good, "drift.dismissed": view.Neutral,
 }
 
 // timeline tells all that happened to a request, the latest first: what the
@@ -142,6 +142,10 @@ func (s *Server) alertView(ctx context.Context, a guichet.Alert, r *grant.Reques
 	}
 	if id, err := guichet.ParseID(detail["delivery"]); err == nil && decides[grant.AlertKind(a.Kind)] {
 		out.Actions = append(out.Actions, view.Action{Label: view.Say(ctx, "alert.examine"), URL: deliveryURL(id)})
+	}
+	switch grant.AlertKind(a.Kind) {
+	case grant.AlertDrift, grant.AlertDrifts, grant.AlertReconcileOut:
+		out.Actions = append(out.Actions, view.Action{Label: view.Say(ctx, "alert.examine"), URL: view.PathDrifts})
 	}
 	label := "alert.seen"
 	if len(out.Actions) > 0 {

@@ -25,8 +25,9 @@ import (
 // An office is the pages of the grant window with a real database behind them.
 type office struct {
 	*house
-	desk *grant.Desk
-	n    int
+	desk   *grant.Desk
+	drifts *grant.Reconciler
+	n      int
 }
 
 func newOffice(t *testing.T, db *storetest.DB) *office {
@@ -40,9 +41,10 @@ func newOffice(t *testing.T, db *storetest.DB) *office {
 		Mint:      func(s grant.Standing) (guichet.Secret, error) { return guichet.Secret("jwt-of-" + s.ID), nil },
 	}
 	o.people = &people.Desk{Store: db.Store.People(), Clock: clock, Hasher: people.NewHasher(people.Params{Time: 1, MemoryKiB: 64, Threads: 1})}
+	o.drifts = &grant.Reconciler{Desk: o.desk, Store: db.Drifts(), Sources: map[string]grant.Source{}}
 	pages := &web.Server{
 		Clock: clock, Log: slog.New(slog.NewTextHandler(o.logs, nil)), URL: "http://guichet.test", Zone: time.UTC, Windows: view.Windows{Grant: true},
-		People: o.people, Grant: o.desk, Office: db.Grant(), Alerts: db.Store.Alerts(), Sessions: db.Store.Sessions(),
+		People: o.people, Grant: o.desk, Office: db.Grant(), Drifts: o.drifts, Alerts: db.Store.Alerts(), Sessions: db.Store.Sessions(),
 	}
 	handler, err := pages.Handler(nil)
 	if err != nil {

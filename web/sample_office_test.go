@@ -35,6 +35,8 @@ func officePages(ctx context.Context) map[string]templ.Component {
 		"delivery-held":     view.DeliveryPage(frame(waits), delivery(ctx)),
 		"delivery-purged":   view.DeliveryPage(frame(waits), purged),
 		"purge":             view.PurgePage(frame(waits), view.Purge{Says: view.Count(ctx, "purge.says", 2, "Days", "30"), Lines: []view.PurgeLine{{ExternalID: "51007", Title: "Aides à la mobilité", Provider: "API Entreprise", At: in(72 * time.Hour), URL: "/requests/a/51007"}, {ExternalID: "51009", Title: "Cantines", Provider: "API Particulier", At: in(400 * time.Hour), URL: "/requests/a/51009"}}}),
+		"drifts":            view.DriftsPage(frame(waits), driftList(ctx)),
+		"drifts-none":       view.DriftsPage(frame(waits), view.DriftList{}),
 		"statistics":        view.StatisticsPage(frame(waits), statistics(ctx)),
 		"mine":              view.MyRequestsPage(applicantFrame(), mine(ctx)),
 		"mine-empty":        view.MyRequestsPage(applicantFrame(), view.MyRequests{}),

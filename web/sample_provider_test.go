@@ -85,8 +85,10 @@ func notices(ctx context.Context) view.NoticeList {
 	return view.NoticeList{
 		Provider: "API Entreprise", Says: "https://crochets.interne.exemple.gouv.fr/guichet", Waiting: 2,
 		Chips: []view.Chip{
-			{Label: view.Say(ctx, "notice.all"), URL: "?", On: true}, {Label: view.Say(ctx, "notice.state.waiting"), URL: "?state=waiting"},
-			{Label: view.Say(ctx, "notice.state.delivered"), URL: "?state=delivered"}, {Label: view.Say(ctx, "notice.state.failed"), URL: "?state=failed"},
+			{Label: view.Say(ctx, "notice.all"), URL: "?", On: true},
+			{Label: view.Say(ctx, "notice.state.waiting"), URL: "?state=waiting"},
+			{Label: view.Say(ctx, "notice.state.delivered"), URL: "?state=delivered"},
+			{Label: view.Say(ctx, "notice.state.failed"), URL: "?state=failed"},
 		},
 		Rows: []view.NoticeRow{
 			row("token_blocked", "51234", view.NoticeWaiting, "503", 3, 4*time.Minute), row("request_revoked", "51234", view.NoticeDelivered, "204", 1, 4*time.Minute),

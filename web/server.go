@@ -36,6 +36,7 @@ type Server struct {
 	Grant     *grant.Desk
 	Office    grant.Office // what the back office reads beside the desk
 	Gateways  *grant.Gateways
+	Drifts    *grant.Reconciler // nil: nothing is compared
 	Providers *Providers
 	Bank      *bank.Desk
 	Alerts    AlertBook
@@ -72,6 +73,9 @@ func (s *Server) Handler(json http.Handler) (http.Handler, error) {
 		}
 		if s.Providers != nil {
 			s.providerRoutes(pages)
+		}
+		if s.Drifts != nil {
+			s.driftRoutes(pages)
 		}
 	}
 	if s.Windows.Bank {

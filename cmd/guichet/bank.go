@@ -139,7 +139,8 @@ func (p *program) bankJobs() (map[string]job.Handler, []job.Periodic) {
 }
 
 type simCmd struct {
-	Bank simBankCmd `cmd:"" help:"Run the simulated bank's web site."`
+	Bank     simBankCmd     `cmd:"" help:"Run the simulated bank's web site."`
+	DataPass simDataPassCmd `cmd:"" help:"Run the simulated DataPass: its page of buttons, its deliveries, its API." name:"datapass"`
 }
 
 type simBankCmd struct {

@@ -48,7 +48,8 @@ type provider struct {
 	Algorithm keyring.Algorithm
 	Shared    keyring.Secret // for HS256
 	Secrets   []providerSecret
-	Endpoint  endpoint // of its own systems; no URL: they are told nothing
+	Endpoint  endpoint  // of its own systems; no URL: they are told nothing
+	API       sourceAPI // where to ask its source; a zero value: nowhere
 }
 
 // endpoint is where the systems of a provider are told of what happens.

@@ -43,6 +43,8 @@ type cli struct {
 	Alert      alertCmd      `cmd:"" help:"What should not happen, and did."`
 	Journal    journalCmd    `cmd:"" help:"The journal of deliveries."`
 	Quarantine quarantineCmd `cmd:"" help:"Deliveries that could not be used."`
+	Reconcile  reconcileCmd  `cmd:"" help:"Read what DataPass knows by its API and list where we disagree. Nothing is blocked or unblocked."`
+	Drift      driftCmd      `cmd:"" help:"Where we and DataPass disagree, and what to do about it."`
 	Webhook    webhookCmd    `cmd:"" help:"Deliveries, as DataPass sends them."`
 	Key        keyCmd        `cmd:"" help:"The keys of this Guichet."`
 

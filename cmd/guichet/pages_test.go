@@ -26,7 +26,7 @@ func demo(t *testing.T) (address, session string) {
 		t.Fatal(err)
 	}
 	address = freeAddress(t)
-	cmd := exec.Command(program, "demo", "--addr", address, "--admin", freeAddress(t), "--bank-addr", freeAddress(t), "--keep", t.TempDir())
+	cmd := exec.Command(program, "demo", "--addr", address, "--admin", freeAddress(t), "--bank-addr", freeAddress(t), "--datapass-addr", freeAddress(t), "--keep", t.TempDir())
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -80,10 +80,10 @@ func TestPages(t *testing.T) {
 	delivery := regexp.MustCompile(`/journal/[0-9a-f-]{36}`).FindString(get(t, address+"/journal", session))
 	pages := map[string]string{
 		"overview": "/", "requests": "/requests", "requests-revoked": "/requests?status=revoked", "requests-none": "/requests?q=zzz",
-		"request-revoked": "/requests/api_entreprise/50259", "request-alert": "/requests/api_entreprise/50148", "tokens": "/tokens", "token": token,
+		"request-revoked": "/requests/api_entreprise/50008", "request-alert": "/requests/api_entreprise/50005", "tokens": "/tokens", "token": token,
 		"alerts": "/alerts", "gateways": "/gateways", "settings": "/settings", "nowhere": "/nowhere", "accesses": "/accesses", "accounts": "/accounts",
 		"requests-filtered": "/requests?provider=api_entreprise&siret=2&from=2020-01-01&order=changed", "journal": "/journal", "journal-open": "/journal?open=yes",
-		"delivery": delivery, "statistics": "/statistics", "purge": "/purge", "alerts-all": "/alerts?show=all",
+		"delivery": delivery, "statistics": "/statistics", "purge": "/purge", "drifts": "/drifts", "alerts-all": "/alerts?show=all",
 		"providers": "/providers", "mails": "/providers/api_entreprise/mails", "mail": "/providers/api_entreprise/mails/approved_technical",
 		"notices-none": "/providers/api_entreprise/notifications", "transactions": "/transactions", "new-access": "/init/new-bank", "new-access-form": "/init/new-bank?institution=sim",
 	}
@@ -120,7 +120,7 @@ func TestPages(t *testing.T) {
 			})
 		}
 	}
-	if page := get(t, address+"/requests/api_entreprise/50259", session); !strings.Contains(page, "Habilitation révoquée") {
+	if page := get(t, address+"/requests/api_entreprise/50008", session); !strings.Contains(page, "Habilitation révoquée") {
 		t.Error("the page of a revoked request does not say so")
 	}
 }

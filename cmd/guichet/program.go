@@ -40,6 +40,7 @@ type program struct {
 	uses   *usage.Counter
 	mailer *mail.Sender // nil: mails are written to the log instead
 	alarms []alarm.Channel
+	drifts *grant.Reconciler
 
 	secrets  *secretBook
 	notifier *notify.Sender
@@ -84,6 +85,7 @@ func (p *program) build(ctx context.Context) (err error) {
 		return err
 	}
 	p.notifier = notify.NewSender(p.clock, "Guichet/"+version)
+	p.drifts = p.reconciler()
 	p.people = &people.Desk{Store: p.store.People(), Clock: p.clock, URL: p.config.URL}
 	if err := p.openBank(ctx); err != nil {
 		return err
@@ -142,7 +144,7 @@ func (p *program) web(json http.Handler, stopping <-chan struct{}) (http.Handler
 		Clock: p.clock, Log: p.log, URL: p.config.URL, Zone: zone,
 		Windows:   view.Windows{Bank: p.config.Windows["bank"], Grant: p.config.Windows["grant"]},
 		Providers: p.providerPages(),
-		People:    p.people, Grant: p.grant, Gateways: p.gateways(), Office: p.store.Grant(), Bank: p.bank, Alerts: p.store.Alerts(), Sessions: p.store.Sessions(), Stopping: stopping,
+		People:    p.people, Grant: p.grant, Gateways: p.gateways(), Drifts: p.drifts, Office: p.store.Grant(), Bank: p.bank, Alerts: p.store.Alerts(), Sessions: p.store.Sessions(), Stopping: stopping,
 	}
 	return s.Handler(json)
 }
@@ -193,6 +195,7 @@ const keepNotices = 180 * 24 * time.Hour
 // runner does the durable work.
 func (p *program) runner() *job.Runner {
 	handlers, periodic := p.bankJobs()
+	periodic = append(periodic, p.reconcileJobs(handlers)...)
 	handlers["mail"], handlers["alert"], handlers["letter"], handlers["notice"] = p.sendMail, p.tellOperators, p.sendWaited, p.sendNotice
 	handlers["forget"] = func(ctx context.Context, _ job.Claimed) error {
 		return errors.Join(p.store.Sessions().Forget(ctx), p.store.Grant().Forget(ctx), p.store.Notices().Forget(ctx, p.clock.Now().Add(-keepNotices)))

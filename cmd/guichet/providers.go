@@ -21,13 +21,14 @@ import (
 
 // providerFile is one table of GUICHET_PROVIDERS_FILE.
 type providerFile struct {
-	Title      string `toml:"title"`
-	Definition string `toml:"definition_id"`
-	Source     string `toml:"source_url"`
-	Algorithm  string `toml:"algorithm"`
-	Shared     string `toml:"shared_secret"`
-	Mails      *bool  `toml:"mails"`
-	MailsFile  string `toml:"mails_file"`
+	Title      string  `toml:"title"`
+	Definition string  `toml:"definition_id"`
+	Source     string  `toml:"source_url"`
+	Algorithm  string  `toml:"algorithm"`
+	Shared     string  `toml:"shared_secret"`
+	Mails      *bool   `toml:"mails"`
+	MailsFile  string  `toml:"mails_file"`
+	API        apiFile `toml:"api"`
 
 	Environment string            `toml:"environment"`
 	Scopes      map[string]string `toml:"scopes"`
@@ -171,6 +172,10 @@ func (f providerFile) provider(name, folder string) (provider, error) {
 	p.Environment, p.ScopeNames = f.Environment, f.Scopes
 	if p.Mail, err = readMails(name, f.MailsFile, folder); err != nil {
 		return provider{}, err
+	}
+	var problem string
+	if p.API, problem = f.API.read(); problem != "" {
+		return fail(problem)
 	}
 	if f.Notify != nil {
 		if err := f.Notify.read(&p); err != nil {

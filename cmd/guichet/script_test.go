@@ -68,7 +68,7 @@ func scripts(t *testing.T, folder string, env map[string]string) {
 					return setUp(t, e, engine)
 				},
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
-					"serve": serve, "crash": crash, "capture": capture, "mails": mails, "simbank": startBank,
+					"serve": serve, "crash": crash, "capture": capture, "mails": mails, "simbank": startBank, "simdatapass": startDataPass,
 					"edge": startEdge, "stopedge": stopEdge, "comes": comes, "shows": shows, "kept": kept,
 				},
 			})
@@ -107,6 +107,7 @@ func setUp(t *testing.T, env *testscript.Env, engine store.Engine) error {
 	} {
 		env.Setenv(name, value)
 	}
+	env.Setenv("DATAPASS", "http://"+freeAddress(inner))
 	env.Setenv("EDGE", "http://"+freeAddress(inner))
 	env.Defer(func() {
 		s.stop(syscall.SIGKILL)

@@ -195,6 +195,29 @@ type Delivery struct {
 	Body       []byte
 }
 
+type Drift struct {
+	ID         string
+	Provider   string
+	ExternalID string
+	Kind       string
+	What       string
+	Repair     string
+	Event      string
+	EventID    string
+	EventAt    int64
+	Theirs     string
+	Ours       string
+	Tokens     int64
+	State      string
+	OpenedAt   int64
+	SeenAt     int64
+	ClosedAt   int64
+	ClosedBy   string
+	Reason     string
+	Alerted    bool
+	Version    int64
+}
+
 type Gateway struct {
 	ID          string
 	Name        string
@@ -303,6 +326,29 @@ type ProviderSecret struct {
 	LastUsedAt int64
 	EndedAt    int64
 	EndedBy    string
+}
+
+type ReconcileSeen struct {
+	Provider   string
+	ExternalID string
+	RunID      string
+}
+
+type Reconciliation struct {
+	Provider  string
+	RunID     string
+	State     string
+	Worker    string
+	StartedAt int64
+	BeatAt    int64
+	EndedAt   int64
+	Position  int64
+	Listed    bool
+	Seen      int64
+	Opened    int64
+	Failure   string
+	DoneAt    int64
+	Version   int64
 }
 
 type ReportAlert struct {

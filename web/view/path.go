@@ -17,6 +17,7 @@ const (
 	PathTakeOver    = "/transmission"
 	PathGateways    = "/gateways"
 	PathProviders   = "/providers"
+	PathDrifts      = "/drifts"
 	PathSettings    = "/settings"
 	PathSignIn      = "/sign-in"
 	PathSignOut     = "/sign-out"

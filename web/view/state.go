@@ -85,6 +85,7 @@ func States() []State {
 		TokenActive, TokenExpiring, TokenBlockPlanned, TokenBlocked, TokenExpired,
 		AlertOpen, AlertDone,
 		AuthorizationActive, AuthorizationObsolete, AuthorizationRevoked,
+		ReadingNever, ReadingRuns, ReadingDone, ReadingFailed, ReadingStopped,
 		GatewayNew, GatewayCurrent, GatewayLate, GatewaySilent, GatewayRevoked,
 		SecretInForce, SecretEnded, NoticeWaiting, NoticeDelivered, NoticeFailed, MailSent, MailOff,
 	}
@@ -129,6 +130,7 @@ func AlertKinds() []string {
 		"archive_without_revoke", "held_approval", "event_after_revoke", "event_after_archive", "revoke_of_unknown_request",
 		"revoke_without_validation", "revoke_after_archive", "partial_revocation", "deleted_at_source", "unknown_event",
 		"quarantined", "purged_came_back", "gateway_silent", "gateway_late", "blocklist_went_back", "late_approval", "late_revoke", "connector_broken", "key_burned", "notification_failed",
+		"drift", "drifts", "reconcile_fails",
 	}
 }
 
