@@ -105,7 +105,11 @@ func TestAddresses(t *testing.T) {
 		}
 	}
 	for _, bad := range []Endpoint{
-		{URL: "http://example.org/"}, {URL: "https://user:pass@example.org/"}, {URL: "ftp://example.org", Private: true}, {URL: "https://"}, {URL: "/x"},
+		{URL: "http://example.org/"},
+		{URL: "https://user:pass@example.org/"},
+		{URL: "ftp://example.org", Private: true},
+		{URL: "https://"},
+		{URL: "/x"},
 		{URL: "https://example.org/#x"},
 	} {
 		if err := bad.Check(); !errors.Is(err, ErrURL) {
