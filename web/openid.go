@@ -140,13 +140,14 @@ func (s *Server) notHere(w http.ResponseWriter, r *http.Request, next string, er
 	http.Redirect(w, r, view.PathSignIn+"?"+to.Encode(), http.StatusSeeOther)
 }
 
-// detours are those that a browser may still come back from, the oldest first.
+// detours are those that a browser may still come back from, the oldest first. The
+// clock of the process that it left from may be ahead of ours.
 func (s *Server) detours(ctx context.Context) (all []detour) {
 	if json.Unmarshal(s.session.GetBytes(ctx, "detours"), &all) != nil {
 		return nil
 	}
 	now := s.Clock.Now()
-	return slices.DeleteFunc(all, func(d detour) bool { age := now.Sub(d.At); return age < 0 || age >= detourLife })
+	return slices.DeleteFunc(all, func(d detour) bool { age := now.Sub(d.At); return age.Abs() >= detourLife })
 }
 
 func (s *Server) keepDetours(ctx context.Context, all []detour) error {
