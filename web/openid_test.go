@@ -239,7 +239,9 @@ func TestOpenIDRefuses(t *testing.T) {
 		{"the person said no", "openid_refused", back(func(q url.Values) { q.Del("code"); q.Set("error", "access_denied") })},
 		{"wrong state", "openid_over", back(func(q url.Values) { q.Set("state", "another") })},
 		{"no state", "openid_over", back(func(q url.Values) { q.Del("state") })},
-		{"out of order", "openid_unavailable", with(func(b *bent) { b.answers = func(w http.ResponseWriter) { w.WriteHeader(503) } })},
+		{"out of order", "openid_unavailable", with(func(b *bent) {
+			b.answers = func(w http.ResponseWriter) { w.WriteHeader(http.StatusServiceUnavailable) }
+		})},
 		{"a redirection", "openid_refused", with(func(b *bent) {
 			b.answers = func(w http.ResponseWriter) {
 				w.Header().Set("Location", "https://evil.example/canary")
