@@ -358,6 +358,14 @@ func TestOpenIDTwoTabs(t *testing.T) {
 			t.Errorf("%q sends to %s", evil, to)
 		}
 	}
+	// A later tab makes the time of an earlier one no longer.
+	u := d.stranger()
+	early := u.hop(u.hop("/sign-in/openid"))
+	db.Clock.Advance(9 * time.Minute)
+	late := u.hop(u.hop("/sign-in/openid?next=/alerts"))
+	db.Clock.Advance(2 * time.Minute)
+	u.get(early).is(200, "/sign-in", "plus de dix minutes")
+	u.get(late).is(200, "/alerts")
 	// Of many tabs the oldest give way.
 	w := d.stranger()
 	var homes []string
