@@ -47,7 +47,7 @@ web/node_modules/.made: web/package.json web/package-lock.json
 # Testing ---------------------------------------------------------------------
 
 .PHONY: test
-test: tools assets woob ## run all tests on both databases, with the race detector; install what they need where that can be done
+test: tools assets woob openid ## run all tests on both databases, with the race detector; install what they need where that can be done
 	@scripts/test
 
 .PHONY: check
@@ -114,6 +114,13 @@ woob: .cache/woob/.made ## install woob into .cache/woob, from the pins of worke
 
 .cache/woob/.made: worker/woob/constraints.txt
 	@scripts/woob
+
+# Likewise, somebody else's OpenID provider, to sign in at.
+.PHONY: openid
+openid: .cache/openid/.made ## install an OpenID provider into .cache/openid, from the pins of web/testdata
+
+.cache/openid/.made: web/testdata/openid-constraints.txt
+	@scripts/openid
 
 .PHONY: hooks
 hooks: ## have git format and vet before each commit

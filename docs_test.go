@@ -165,7 +165,7 @@ func TestDocsListSettings(t *testing.T) {
 		t.Fatal("the list of settings is not where it was")
 	}
 	text := document(t, "docs/configuration.md")
-	known := []string{"GUICHET_OIDC_", "GUICHET_SMTP_FILE"}
+	known := []string{"GUICHET_SMTP_FILE"}
 	for _, m := range regexp.MustCompile(`"([a-z_]+)"`).FindAllStringSubmatch(list[1], -1) {
 		name := "GUICHET_" + strings.ToUpper(m[1])
 		known = append(known, name)

@@ -30,11 +30,11 @@ type office struct {
 	n      int
 }
 
-func newOffice(t *testing.T, db *storetest.DB) *office {
+func newOffice(t *testing.T, db *storetest.DB, changes ...func(*web.Server, string)) *office {
 	t.Helper()
 	db.Clock.Advance(time.Until(db.Clock.Now()) * -1) // sessions live by the machine's clock
 	clock := db.Clock.Clock()
-	o := &office{house: &house{t: t, db: db, process: &process{logs: &logBook{}, dead: &sync.WaitGroup{}}}}
+	o := &office{house: &house{t: t, db: db, process: &process{logs: &logBook{}, dead: &sync.WaitGroup{}, web: httptest.NewUnstartedServer(nil)}}}
 	o.desk = &grant.Desk{
 		Store: db.Grant(), Clock: clock, URL: "http://guichet.test", PurgeAfter: 240 * time.Hour, PurgeRefusedAfter: -1,
 		Providers: map[string]grant.Provider{"api_entreprise": {Name: "api_entreprise", Title: "API Entreprise", Mails: true, Source: "https://datapass.example"}},
@@ -46,11 +46,15 @@ func newOffice(t *testing.T, db *storetest.DB) *office {
 		Clock: clock, Log: slog.New(slog.NewTextHandler(o.logs, nil)), URL: "http://guichet.test", Zone: time.UTC, Windows: view.Windows{Grant: true},
 		People: o.people, Grant: o.desk, Office: db.Grant(), Drifts: o.drifts, Alerts: db.Store.Alerts(), Sessions: db.Store.Sessions(),
 	}
+	for _, change := range changes {
+		change(pages, "http://"+o.web.Listener.Addr().String())
+	}
 	handler, err := pages.Handler(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.web = httptest.NewServer(handler)
+	o.web.Config.Handler = handler
+	o.web.Start()
 	t.Cleanup(func() {
 		o.web.Close()
 		if strings.Contains(o.logs.String(), "level=ERROR") {

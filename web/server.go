@@ -12,6 +12,7 @@ import (
 	"guichet"
 	"guichet/bank"
 	"guichet/grant"
+	"guichet/openid"
 	"guichet/people"
 	"guichet/web/asset"
 	"guichet/web/view"
@@ -41,6 +42,7 @@ type Server struct {
 	Bank      *bank.Desk
 	Alerts    AlertBook
 	Sessions  SessionBook
+	OpenID    *openid.Issuer // who else may say who somebody is; nil: nobody
 	// Stopping, when closed, ends the streams, so that the server can stop.
 	Stopping <-chan struct{}
 
@@ -61,6 +63,10 @@ func (s *Server) Handler(json http.Handler) (http.Handler, error) {
 	pages.HandleFunc("POST "+view.PathPreferences, Preferences)
 	pages.HandleFunc("GET "+view.PathSignIn, s.signInPage)
 	pages.HandleFunc("POST "+view.PathSignIn, s.signIn)
+	if s.OpenID != nil {
+		pages.HandleFunc("GET "+view.PathOpenID, s.goElsewhere)
+		pages.HandleFunc("GET "+view.PathOpenIDBack, s.comeHome)
+	}
 	pages.HandleFunc("POST "+view.PathSignOut, s.signOut)
 	pages.HandleFunc("GET "+view.PathSetup, s.setupPage)
 	pages.HandleFunc("POST "+view.PathSetup, s.setUp)

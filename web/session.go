@@ -117,7 +117,9 @@ func (s *Server) signInPage(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, view.PathSetup, http.StatusSeeOther)
 		return
 	}
-	Render(w, r, http.StatusOK, view.SignInPage(view.SignIn{Next: r.URL.Query().Get("next")}))
+	page := s.elsewhere(r.Context(), view.SignIn{Next: r.URL.Query().Get("next")})
+	page.Error = s.whyNot(r.Context(), r.URL.Query().Get("why"))
+	Render(w, r, http.StatusOK, view.SignInPage(page))
 }
 
 func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
@@ -134,6 +136,7 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 	case guichet.Unauthorized, guichet.TooMany:
 		page := view.SignIn{Address: people.NormalEmail(email), Next: next, Error: errorWords(r.Context(), err)}
 		page.Wait, _ = people.RetryAt(err)
+		page = s.elsewhere(r.Context(), page)
 		Render(w, r, Status(guichet.KindOf(err)), view.SignInPage(page))
 	default:
 		Fail(w, r, err)

@@ -17,6 +17,7 @@ import (
 	"guichet"
 	"guichet/grant"
 	"guichet/keyring"
+	"guichet/openid"
 )
 
 // config is what the environment and the configuration file say. Names, defaults
@@ -40,6 +41,7 @@ type config struct {
 	GatewayToken         guichet.Secret
 	SentryDSN            guichet.Secret
 	AlertURLs            []guichet.Secret
+	OpenID               *openid.Settings // nil: people sign in by password only
 }
 
 // provider is one API as it is configured.
@@ -71,6 +73,7 @@ var names = []string{
 	"addr", "admin_addr", "url", "database", "key_file", "windows", "providers_file", "datapass_secrets", "purge_after",
 	"purge_refused_after", "unfinished", "smtp", "mail_from", "operators", "sentry_dsn", "alert_urls", "woob_python", "woob_modules",
 	"sim_bank", "gateway_token", "poll_window", "log",
+	"oidc_issuer", "oidc_client_id", "oidc_client_secret", "oidc_name", "oidc_scopes", "oidc_trust_email",
 }
 
 func configError(name, reason string) error {
@@ -93,7 +96,7 @@ func loadConfig(path string) (config, error) {
 	s := settings{k: k}
 	for _, name := range k.Keys() {
 		short := strings.TrimSuffix(strings.TrimPrefix(strings.ToLower(name), "guichet_"), "_file")
-		if !known(short) && !known(short+"_file") && !strings.HasPrefix(short, "oidc_") && !strings.HasPrefix(short, "test_") {
+		if !known(short) && !known(short+"_file") && !strings.HasPrefix(short, "test_") {
 			return config{}, configError(short, "There is no setting of this name.")
 		}
 	}
@@ -129,6 +132,7 @@ func loadConfig(path string) (config, error) {
 	for _, address := range strings.Fields(s.text("alert_urls", "")) {
 		c.AlertURLs = append(c.AlertURLs, guichet.Secret(address))
 	}
+	c.OpenID = s.openID(c.URL)
 	var err error
 	if c.Providers, err = loadProviders(s.text("providers_file", ""), s.text("datapass_secrets", "")); err != nil {
 		s.errs = append(s.errs, err)

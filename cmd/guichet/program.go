@@ -19,6 +19,7 @@ import (
 	"guichet/job"
 	"guichet/mail"
 	"guichet/notify"
+	"guichet/openid"
 	"guichet/people"
 	"guichet/store"
 	"guichet/usage"
@@ -145,6 +146,11 @@ func (p *program) web(json http.Handler, stopping <-chan struct{}) (http.Handler
 		Windows:   view.Windows{Bank: p.config.Windows["bank"], Grant: p.config.Windows["grant"]},
 		Providers: p.providerPages(),
 		People:    p.people, Grant: p.grant, Gateways: p.gateways(), Drifts: p.drifts, Office: p.store.Grant(), Bank: p.bank, Alerts: p.store.Alerts(), Sessions: p.store.Sessions(), Stopping: stopping,
+	}
+	if p.config.OpenID != nil {
+		if s.OpenID, err = openid.New(*p.config.OpenID, p.clock); err != nil {
+			return nil, err
+		}
 	}
 	return s.Handler(json)
 }

@@ -33,6 +33,7 @@ type SignIn struct {
 	Wait    time.Time
 	Next    string // where to go afterwards
 	OIDC    *Link  // sign-in elsewhere
+	Away    string // why there is none just now, in words
 }
 
 // Setup is the page of the very first visit.

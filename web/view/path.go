@@ -20,6 +20,8 @@ const (
 	PathDrifts      = "/drifts"
 	PathSettings    = "/settings"
 	PathSignIn      = "/sign-in"
+	PathOpenID      = PathSignIn + "/openid"
+	PathOpenIDBack  = PathOpenID + "/callback" // known to the issuer: it never changes
 	PathSignOut     = "/sign-out"
 	PathSetup       = "/setup"
 	PathPreferences = "/preferences"
