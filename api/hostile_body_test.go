@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"guichet/store"
 	"guichet/store/storetest"
 )
 
@@ -19,10 +20,7 @@ import (
 func TestHostileBodies(t *testing.T) {
 	good := event("approve", noon, 1)
 	member := func(text string) string { return strings.Replace(good, `"event":`, text+`,"event":`, 1) }
-	bodies := map[string]struct {
-		body   string
-		status int
-	}{
+	bodies := map[string]hostileBody{
 		"nothing":                         {"", 400},
 		"a byte order mark":               {"\ufeff" + good, 400},
 		"not JSON":                        {"event=approve&model_id=1", 400},
@@ -58,26 +56,36 @@ func TestHostileBodies(t *testing.T) {
 		"a header in an address":          {strings.Replace(good, "claire@valmont.fr", `claire@valmont.fr\r\nBcc: all@valmont.fr`, 1), 200},
 		"10 MiB":                          {good + strings.Repeat(" ", 10<<20), 413},
 	}
-	each(t, func(t *testing.T, c *window) {
-		for _, path := range []string{v1Path, v2Path} {
-			for name, hostile := range bodies {
-				before := allocated()
-				status, answer := c.post(path, secret, hostile.body)
-				if status != hostile.status {
-					t.Errorf("%s at %s: %d %.100s, want %d", name, path, status, answer, hostile.status)
-				}
-				if used := allocated() - before; used > 64<<20+32*uint64(len(hostile.body)) {
-					t.Errorf("%s at %s: %d MiB were allocated for %d bytes", name, path, used>>20, len(hostile.body))
-				}
+	for _, engine := range []store.Engine{store.SQLite, store.PostgreSQL} {
+		t.Run(string(engine), func(t *testing.T) { takeHostile(t, open(t, storetest.New(t, engine)), bodies) })
+	}
+}
+
+type hostileBody struct {
+	body   string
+	status int
+}
+
+// takeHostile runs beside nothing else: what is allocated is counted.
+func takeHostile(t *testing.T, c *window, bodies map[string]hostileBody) {
+	for _, path := range []string{v1Path, v2Path} {
+		for name, hostile := range bodies {
+			before := allocated()
+			status, answer := c.post(path, secret, hostile.body)
+			if status != hostile.status {
+				t.Errorf("%s at %s: %d %.100s, want %d", name, path, status, answer, hostile.status)
+			}
+			if used := allocated() - before; used > 64<<20+32*uint64(len(hostile.body)) {
+				t.Errorf("%s at %s: %d MiB were allocated for %d bytes", name, path, used>>20, len(hostile.body))
 			}
 		}
-		if n := c.rows("requests") + c.rows("tokens") + c.rows("blocklist"); n != "000" {
-			t.Errorf("hostile bodies had an effect: %s requests, tokens, blocks", n)
-		}
-		if c.send("approve", noon, 1) == "" {
-			t.Error("a good delivery is not taken any more")
-		}
-	})
+	}
+	if n := c.rows("requests") + c.rows("tokens") + c.rows("blocklist"); n != "000" {
+		t.Errorf("hostile bodies had an effect: %s requests, tokens, blocks", n)
+	}
+	if c.send("approve", noon, 1) == "" {
+		t.Error("a good delivery is not taken any more")
+	}
 }
 
 func allocated() uint64 {

@@ -80,8 +80,12 @@ func TestOthersSeeNothing(t *testing.T) {
 					t.Errorf("%s shows somebody else's question", p.url)
 				}
 			}
-			for _, path := range []string{"/init/new-bank?attempt=" + question, "/transactions?account=" + account, "/init/new-bank/return?code=1&state=" + c.Challenge.ID.String()} {
-				if p := other.get(path); p.status != http.StatusNotFound {
+			for path, want := range map[string]int{
+				"/init/new-bank?attempt=" + question: http.StatusNotFound, "/transactions?account=" + account: http.StatusNotFound,
+				// A way back with a state that is not ours is refused, whose ever it names.
+				"/init/new-bank/return?code=1&state=" + c.Challenge.ID.String(): http.StatusForbidden,
+			} {
+				if p := other.get(path); p.status != want {
 					t.Errorf("%s: %d for somebody else", path, p.status)
 				}
 			}
