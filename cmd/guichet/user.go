@@ -6,14 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"time"
 
 	"guichet"
 	"guichet/people"
 )
 
 type userCmd struct {
-	Add userAddCmd `cmd:"" help:"Add someone who may sign in."`
+	Add     userAddCmd  `cmd:"" help:"Add someone who may sign in."`
+	List    userListCmd `cmd:"" help:"List everybody who may, or might, sign in."`
+	Disable userStopCmd `cmd:"" help:"Let someone in no more: sessions and personal tokens end at once. What is theirs is kept."`
+	Enable  userLetCmd  `cmd:"" help:"Let someone in again."`
 }
 
 type userAddCmd struct {
@@ -53,5 +58,68 @@ func (c userAddCmd) Run(ctx context.Context, t terminal, all *cli) error {
 				_, _ = fmt.Fprintf(w, "API token, shown only now:\t%s\n", out["api_token"])
 			}
 		})
+	})
+}
+
+type personJSON struct {
+	ID         guichet.ID  `json:"id"`
+	Email      string      `json:"email"`
+	Name       string      `json:"name"`
+	Role       people.Role `json:"role"`
+	DisabledAt *time.Time  `json:"disabled_at"`
+}
+
+type userListCmd struct{}
+
+func (userListCmd) Run(ctx context.Context, t terminal, all *cli) error {
+	return withProgram(ctx, all, func(p *program) error {
+		everybody, err := p.people.List(ctx)
+		if err != nil {
+			return err
+		}
+		out := make([]personJSON, len(everybody))
+		for i, e := range everybody {
+			out[i] = personJSON{e.ID, e.Email, e.Name, e.Role, moment(e.DisabledAt)}
+		}
+		return t.print(out, func(w io.Writer) {
+			for _, e := range everybody {
+				state := ""
+				if !e.DisabledAt.IsZero() {
+					state = "disabled " + e.DisabledAt.Format(time.RFC3339)
+				}
+				_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", e.ID, e.Email, e.Role, e.Name, state)
+			}
+		})
+	})
+}
+
+type userStopCmd struct {
+	Email string `help:"Whom." required:""`
+}
+
+func (c userStopCmd) Run(ctx context.Context, _ terminal, all *cli) error {
+	return withPerson(ctx, all, c.Email, (*people.Desk).Disable)
+}
+
+type userLetCmd struct {
+	Email string `help:"Whom." required:""`
+}
+
+func (c userLetCmd) Run(ctx context.Context, _ terminal, all *cli) error {
+	return withPerson(ctx, all, c.Email, (*people.Desk).Enable)
+}
+
+// withPerson does something to the person of an address.
+func withPerson(ctx context.Context, all *cli, email string, do func(*people.Desk, context.Context, guichet.Actor, guichet.ID) error) error {
+	return withProgram(ctx, all, func(p *program) error {
+		everybody, err := p.people.List(ctx)
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(everybody, func(e people.Person) bool { return strings.EqualFold(e.Email, strings.TrimSpace(email)) })
+		if i < 0 {
+			return people.ErrNoPerson
+		}
+		return do(p.people, ctx, atCommandLine(), everybody[i].ID)
 	})
 }
