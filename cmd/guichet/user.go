@@ -98,7 +98,7 @@ type userStopCmd struct {
 }
 
 func (c userStopCmd) Run(ctx context.Context, _ terminal, all *cli) error {
-	return withPerson(ctx, all, c.Email, (*people.Desk).Disable)
+	return withPerson(ctx, all, c.Email, func(p *program, who people.Person) error { return p.people.Disable(ctx, atCommandLine(), who.ID) })
 }
 
 type userLetCmd struct {
@@ -106,11 +106,11 @@ type userLetCmd struct {
 }
 
 func (c userLetCmd) Run(ctx context.Context, _ terminal, all *cli) error {
-	return withPerson(ctx, all, c.Email, (*people.Desk).Enable)
+	return withPerson(ctx, all, c.Email, func(p *program, who people.Person) error { return p.people.Enable(ctx, atCommandLine(), who.ID) })
 }
 
-// withPerson does something to the person of an address.
-func withPerson(ctx context.Context, all *cli, email string, do func(*people.Desk, context.Context, guichet.Actor, guichet.ID) error) error {
+// withPerson does something about the person of an address.
+func withPerson(ctx context.Context, all *cli, email string, do func(*program, people.Person) error) error {
 	return withProgram(ctx, all, func(p *program) error {
 		everybody, err := p.people.List(ctx)
 		if err != nil {
@@ -120,6 +120,6 @@ func withPerson(ctx context.Context, all *cli, email string, do func(*people.Des
 		if i < 0 {
 			return people.ErrNoPerson
 		}
-		return do(p.people, ctx, atCommandLine(), everybody[i].ID)
+		return do(p, everybody[i])
 	})
 }
