@@ -25,7 +25,8 @@ func officePages(ctx context.Context) map[string]templ.Component {
 		Breaks: []view.Break{{Chain: "api_entreprise/51234", Problem: "its columns were changed", URL: "/journal/1"}},
 	}
 	running := journal(ctx)
-	running.Verify.Running, running.Verify.Ended = true, time.Time{}
+	running.Verify.Running, running.Verify.Ended, running.Verify.Checked, running.Verify.Of = true, time.Time{}, 412_000, 1_200_000
+	running.Verify.Stop = view.Action{Label: view.Say(ctx, "journal.stop_verifying"), URL: "/journal/verify/stop", Post: true}
 	all := map[string]templ.Component{
 		"requests-filtered": view.RequestsPage(frame(waits), list),
 		"journal":           view.JournalPage(frame(waits), journal(ctx)),
