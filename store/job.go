@@ -1,8 +1,9 @@
 package store
 
 import (
+	"cmp"
 	"context"
-	"maps"
+	"slices"
 	"time"
 
 	"guichet"
@@ -20,25 +21,9 @@ func (s *Store) Jobs() Jobs { return Jobs{s} }
 // queue writes nothing; each claim is then a compare-and-set of its own. Kinds that
 // are full are passed over by the query, so that they hide nothing behind them.
 func (j Jobs) Claim(ctx context.Context, worker string, now, lease time.Time, most int, room map[string]int) (claimed []job.Claimed, err error) {
-	full := ","
-	for kind, n := range room {
-		if n <= 0 {
-			full += kind + ","
-		}
-	}
-	found, err := j.s.reader.DueJobs(ctx, query.DueJobsParams{RunAt: micros(now), MaxRows: int32(most), FullKinds: full})
+	due, err := j.due(ctx, micros(now), most, room)
 	if err != nil {
 		return nil, ErrUnavailable.Because(err)
-	}
-	left, due := maps.Clone(room), make([]string, 0, len(found))
-	for _, f := range found {
-		if n, limited := left[f.Kind]; limited {
-			if n <= 0 {
-				continue
-			}
-			left[f.Kind] = n - 1
-		}
-		due = append(due, f.ID)
 	}
 	if len(due) == 0 {
 		return nil, nil
@@ -63,6 +48,39 @@ func (j Jobs) Claim(ctx context.Context, worker string, now, lease time.Time, mo
 		return nil, err
 	}
 	return claimed, nil
+}
+
+// due lists what may be claimed, the oldest first. It goes from kind to kind, so
+// that a kind without room costs nothing, however much of it waits.
+func (j Jobs) due(ctx context.Context, now int64, most int, room map[string]int) (ids []string, err error) {
+	var found []query.DueJobsRow
+	for kind := ""; ; {
+		next, err := j.s.reader.NextKind(ctx, kind)
+		if err != nil {
+			return nil, err
+		}
+		if len(next) == 0 {
+			break
+		}
+		kind = next[0]
+		n, limited := room[kind]
+		if !limited || n > most {
+			n = most
+		}
+		if n <= 0 {
+			continue
+		}
+		of, err := j.s.reader.DueJobs(ctx, query.DueJobsParams{Kind: kind, RunAt: now, Limit: int32(n)})
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, of...)
+	}
+	slices.SortStableFunc(found, func(a, b query.DueJobsRow) int { return cmp.Compare(a.RunAt, b.RunAt) })
+	for _, f := range found[:min(most, len(found))] {
+		ids = append(ids, f.ID)
+	}
+	return ids, nil
 }
 
 // Extend implements job.Store.

@@ -128,6 +128,8 @@ func TestSearchPlans(t *testing.T) {
 	for _, query := range []string{
 		"SELECT i.n, i.request_id, i.terms FROM request_terms AS t JOIN request_index AS i ON i.n = t.n WHERE t.term = ? AND t.n >= ? AND t.n <= ? ORDER BY t.n DESC LIMIT 50",
 		"SELECT n FROM request_terms WHERE term >= ? AND term < ? LIMIT 50",
+		"SELECT kind FROM jobs WHERE state = 'ready' AND kind > ? ORDER BY kind LIMIT 1", // what waits in thousands is passed over
+		"SELECT id, run_at FROM jobs WHERE state = 'ready' AND kind = ? AND run_at <= ? ORDER BY run_at LIMIT 16",
 		"SELECT r.id, r.updated_at, i.n, i.terms FROM requests AS r JOIN request_index AS i ON i.request_id = r.id WHERE (r.updated_at, r.id) < (?, ?) ORDER BY r.updated_at DESC, r.id DESC LIMIT 50",
 	} {
 		args := make([]any, strings.Count(query, "?"))

@@ -9,10 +9,11 @@ INSERT INTO job_slots (kind, slot, made_at) VALUES ($1, $2, $3) ON CONFLICT (kin
 -- name: DropSlots :exec
 DELETE FROM job_slots WHERE made_at < $1;
 
+-- name: NextKind :many
+SELECT kind FROM jobs WHERE state = 'ready' AND kind > $1 ORDER BY kind LIMIT 1;
+
 -- name: DueJobs :many
-SELECT id, kind FROM jobs
-WHERE state = 'ready' AND run_at <= sqlc.arg(run_at) AND CAST(sqlc.arg(full_kinds) AS TEXT) NOT LIKE '%,' || kind || ',%'
-ORDER BY run_at LIMIT sqlc.arg(max_rows);
+SELECT id, run_at FROM jobs WHERE state = 'ready' AND kind = $1 AND run_at <= $2 ORDER BY run_at LIMIT $3;
 
 -- name: ClaimJob :many
 UPDATE jobs SET state = 'running', worker = $2, lease_until = $3, attempt = attempt + 1

@@ -107,24 +107,22 @@ func (q *Queries) DropSlots(ctx context.Context, madeAt int64) error {
 }
 
 const dueJobs = `-- name: DueJobs :many
-SELECT id, kind FROM jobs
-WHERE state = 'ready' AND run_at <= $1 AND CAST($2 AS TEXT) NOT LIKE '%,' || kind || ',%'
-ORDER BY run_at LIMIT $3
+SELECT id, run_at FROM jobs WHERE state = 'ready' AND kind = $1 AND run_at <= $2 ORDER BY run_at LIMIT $3
 `
 
 type DueJobsParams struct {
-	RunAt     int64
-	FullKinds string
-	MaxRows   int32
+	Kind  string
+	RunAt int64
+	Limit int32
 }
 
 type DueJobsRow struct {
-	ID   string
-	Kind string
+	ID    string
+	RunAt int64
 }
 
 func (q *Queries) DueJobs(ctx context.Context, arg DueJobsParams) ([]DueJobsRow, error) {
-	rows, err := q.db.QueryContext(ctx, dueJobs, arg.RunAt, arg.FullKinds, arg.MaxRows)
+	rows, err := q.db.QueryContext(ctx, dueJobs, arg.Kind, arg.RunAt, arg.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +130,7 @@ func (q *Queries) DueJobs(ctx context.Context, arg DueJobsParams) ([]DueJobsRow,
 	var items []DueJobsRow
 	for rows.Next() {
 		var i DueJobsRow
-		if err := rows.Scan(&i.ID, &i.Kind); err != nil {
+		if err := rows.Scan(&i.ID, &i.RunAt); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -286,6 +284,33 @@ func (q *Queries) NextJob(ctx context.Context) (int64, error) {
 	var column_1 int64
 	err := row.Scan(&column_1)
 	return column_1, err
+}
+
+const nextKind = `-- name: NextKind :many
+SELECT kind FROM jobs WHERE state = 'ready' AND kind > $1 ORDER BY kind LIMIT 1
+`
+
+func (q *Queries) NextKind(ctx context.Context, kind string) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, nextKind, kind)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var kind string
+		if err := rows.Scan(&kind); err != nil {
+			return nil, err
+		}
+		items = append(items, kind)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const retryJob = `-- name: RetryJob :execrows
