@@ -175,6 +175,9 @@ func (s *Store) Restore(ctx context.Context, open func() (io.Reader, error)) (su
 		if err := t.restore(in, tables, &sum); err != nil {
 			return err
 		}
+		if err := t.q.QueueRequests(t.ctx); err != nil {
+			return err
+		}
 		sum.Epoch, err = t.raiseEpoch()
 		return err
 	})

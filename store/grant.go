@@ -199,11 +199,16 @@ func (t *grantTx) Save(r *grant.Request) error {
 			LastGrantAt: row.LastGrantAt, LastGrantRank: row.LastGrantRank, UpdatedAt: row.UpdatedAt, ID: row.ID, Version: row.Version,
 		})
 	}
-	if err == nil && n != 1 {
-		err = errChanged
+	switch {
+	case err != nil:
+		return err
+	case n != 1:
+		return errChanged
 	}
 	r.Version++
-	return err
+	// Not by a trigger: SQLite then copies each page the statement changes, to be
+	// able to undo half of it.
+	return t.q.QueueRequest(t.ctx, row.ID)
 }
 
 // A token's index in the status list is drawn at random in a window, so that it

@@ -22,7 +22,6 @@ func seedRequests(b *testing.B, db *storetest.DB, n int) {
 	b.Helper()
 	db.Unchecked()
 	db.SQL("PRAGMA synchronous = OFF")
-	db.SQL("DROP TRIGGER requests_new")
 	db.SQL("DROP INDEX IF EXISTS requests_purge")
 	db.SQL(`CREATE TABLE seed AS WITH RECURSIVE k(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM k WHERE i + 1 < ?)
 		SELECT i, printf('%08x-0000-7000-8000-%012x', i / 65536, i) AS id, 1700000000000000 + i * 60000000 AS at,

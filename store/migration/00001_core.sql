@@ -23,7 +23,7 @@ CREATE TABLE jobs (
     lease_until  BIGINT NOT NULL,
     last_error   TEXT NOT NULL,
     created_at   BIGINT NOT NULL
-); -- keyed
+);
 CREATE UNIQUE INDEX jobs_key ON jobs (kind, job_key) WHERE job_key <> '' AND state <> 'dead';
 CREATE INDEX jobs_due ON jobs (run_at) WHERE state = 'ready';
 CREATE INDEX jobs_lease ON jobs (lease_until) WHERE state = 'running';

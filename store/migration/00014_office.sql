@@ -1,7 +1,7 @@
 -- +goose Up
 -- What the back office reads. The index of requests is made after the fact, so
--- that receiving a delivery costs one small row: a trigger notes the requests
--- whose words or state changed, and whoever searches reads those first.
+-- that receiving a delivery costs one small row: whoever saves a request notes it
+-- here, and whoever searches reads those first.
 CREATE TABLE request_queue (
     request_id TEXT PRIMARY KEY
 ); -- keyed

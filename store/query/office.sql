@@ -4,6 +4,14 @@ SELECT request_id FROM request_queue ORDER BY request_id LIMIT $1;
 -- name: CountQueued :one
 SELECT COUNT(*) FROM request_queue;
 
+-- name: QueueRequest :exec
+-- The row is written even when it is there, so that whoever empties the queue
+-- meanwhile waits for this transaction and then reads what it wrote.
+INSERT INTO request_queue (request_id) VALUES ($1) ON CONFLICT (request_id) DO UPDATE SET request_id = excluded.request_id;
+
+-- name: QueueRequests :exec
+INSERT INTO request_queue (request_id) SELECT id FROM requests;
+
 -- name: Unqueue :execrows
 DELETE FROM request_queue WHERE request_id = $1;
 

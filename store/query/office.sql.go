@@ -667,6 +667,26 @@ func (q *Queries) Prolongation(ctx context.Context, tokenID string) (Prolongatio
 	return i, err
 }
 
+const queueRequest = `-- name: QueueRequest :exec
+INSERT INTO request_queue (request_id) VALUES ($1) ON CONFLICT (request_id) DO UPDATE SET request_id = excluded.request_id
+`
+
+// The row is written even when it is there, so that whoever empties the queue
+// meanwhile waits for this transaction and then reads what it wrote.
+func (q *Queries) QueueRequest(ctx context.Context, requestID string) error {
+	_, err := q.db.ExecContext(ctx, queueRequest, requestID)
+	return err
+}
+
+const queueRequests = `-- name: QueueRequests :exec
+INSERT INTO request_queue (request_id) SELECT id FROM requests
+`
+
+func (q *Queries) QueueRequests(ctx context.Context) error {
+	_, err := q.db.ExecContext(ctx, queueRequests)
+	return err
+}
+
 const queued = `-- name: Queued :many
 SELECT request_id FROM request_queue ORDER BY request_id LIMIT $1
 `
