@@ -124,9 +124,11 @@ func (r *Runner) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	slots := make(chan struct{}, or(r.Workers, 4))
 	busy := newBusy(r.Limits)
+	beat := time.NewTicker(or(r.Poll, time.Second)) // slots and leases go by the clock, and need no look at each commit
+	defer beat.Stop()
+	r.tick(ctx)
 	for {
 		changed, freed := r.Store.Changed(), busy.freed()
-		r.tick(ctx)
 		claimed := r.claim(ctx, worker, cap(slots)-len(slots), busy.room())
 		for _, c := range claimed {
 			slots <- struct{}{}
@@ -139,17 +141,15 @@ func (r *Runner) Run(ctx context.Context) {
 		if len(claimed) > 0 && len(slots) < cap(slots) && busy.full() && ctx.Err() == nil {
 			continue // a kind that just became full may have hidden others behind it
 		}
-		wait := time.NewTimer(or(r.Poll, time.Second))
 		select {
 		case <-ctx.Done():
-			wait.Stop()
 			r.drain(&running, stopWork)
 			return
 		case <-changed:
 		case <-freed:
-		case <-wait.C:
+		case <-beat.C:
+			r.tick(ctx)
 		}
-		wait.Stop()
 	}
 }
 
