@@ -67,6 +67,7 @@ var mayUse = map[string][]string{
 	"database/sql":                   {"bench", "store", "store/query", "store/storetest"},
 	"github.com/jackc/pgx":           {"store", "store/storetest"},
 	"modernc.org/sqlite":             {"store", "bench"},
+	"github.com/klauspost/compress":  {"store"},
 	"github.com/pressly/goose":       {"store"},
 	"net/http":                       {"api", "web", "web/view", "web/asset", "web/webtest", "gateway", "alarm", "notify", "openid", "gateway/gatewaytest", "gateway/envoy", "gateway/envoy/guichet-envoy", "sim/bank", "sim/datapass", "connector/sim", "connector/datapass", "connector/connectortest", "cmd/guichet", "bench"},
 	"github.com/a-h/templ":           {"web", "web/view"},

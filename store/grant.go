@@ -147,7 +147,7 @@ func (t *grantTx) Append(d *grant.Delivery) error {
 		Effect: string(d.Effect), Note: string(d.Note), Before: string(d.Before), After: string(d.After), TokenID: string(d.TokenID),
 		Refused: d.Refused, Problem: d.Problem, Blocked: int64(d.Blocked), Mails: int64(d.Mails), ReplayOf: string(d.ReplayOf),
 		ActorKind: string(d.Actor.Kind), ActorID: string(d.Actor.ID), ActorName: d.Actor.Name, ResolvedAt: micros(d.Resolved),
-		BodyHash: d.BodyHash[:], Prev: d.Prev[:], Hash: d.Hash[:], Body: d.Body,
+		BodyHash: d.BodyHash[:], Prev: d.Prev[:], Hash: d.Hash[:], Body: packed(d.Body),
 	})
 }
 

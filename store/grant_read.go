@@ -270,7 +270,7 @@ func (g Grant) Summary(ctx context.Context, now time.Time) (s grant.Summary, err
 func deliveryOf(r query.Delivery) (grant.Delivery, error) {
 	d := grant.Delivery{
 		ID: guichet.ID(r.ID), Provider: r.Provider, Format: grant.Format(r.Format), ExternalID: r.ExternalID, Event: r.Event,
-		ModelType: r.ModelType, FiredAt: instant(r.FiredAt), ReceivedAt: instant(r.ReceivedAt), Body: r.Body,
+		ModelType: r.ModelType, FiredAt: instant(r.FiredAt), ReceivedAt: instant(r.ReceivedAt), Body: unpacked(r.Body),
 		Effect: grant.Effect(r.Effect), Note: grant.Note(r.Note), Before: grant.Status(r.Before), After: grant.Status(r.After),
 		TokenID: guichet.ID(r.TokenID), Refused: r.Refused, Problem: r.Problem, Blocked: int(r.Blocked), Mails: int(r.Mails),
 		ReplayOf: guichet.ID(r.ReplayOf), Resolved: instant(r.ResolvedAt),

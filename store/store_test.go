@@ -260,12 +260,12 @@ func TestJournalTampering(t *testing.T) {
 			if b := breaks(); len(b) != 0 {
 				t.Fatalf("broken before anyone touched it: %v", b)
 			}
-			old := db.Value("SELECT CAST(body AS TEXT) FROM deliveries WHERE n = 2")
+			old := db.Value("SELECT hex(body) FROM deliveries WHERE n = 2")
 			db.SQL(tamper)
 			if b := breaks(); len(b) != 1 || name == "body" && b[0].N != 2 {
 				t.Errorf("not found out: %v", b)
 			}
-			db.SQL("UPDATE deliveries SET body = CAST($1 AS BLOB) WHERE n = 2", old)
+			db.SQL("UPDATE deliveries SET body = unhex($1) WHERE n = 2", old)
 			db.SQL("UPDATE chains SET length = 3")
 		})
 	}
