@@ -301,21 +301,34 @@ func (t *grantTx) WipeBodies(provider, externalID string) error {
 // searchText is what LIKE looks in: lower case, no accents, one space between
 // words.
 func searchText(parts ...string) string {
-	words := strings.ToLower(strings.Join(strings.Fields(strings.Join(parts, " ")), " "))
-	var b strings.Builder
-	b.Grow(len(words))
-	for _, r := range words {
-		if r < utf8.RuneSelf {
-			b.WriteByte(byte(r))
-			continue
-		}
-		for _, part := range norm.NFD.String(string(r)) { // é is e and an accent
-			if !unicode.Is(unicode.Mn, part) {
-				b.WriteRune(part)
+	size := 0
+	for _, part := range parts {
+		size += len(part) + 1
+	}
+	b := make([]byte, 0, size)
+	for _, part := range parts {
+		blank := true // what comes next begins a word
+		for _, r := range part {
+			switch {
+			case unicode.IsSpace(r):
+				blank = true
+				continue
+			case blank && len(b) > 0:
+				b = append(b, ' ')
+			}
+			blank = false
+			if r < utf8.RuneSelf {
+				b = append(b, byte(unicode.ToLower(r)))
+				continue
+			}
+			for _, base := range norm.NFD.String(string(unicode.ToLower(r))) { // é is e and an accent
+				if !unicode.Is(unicode.Mn, base) {
+					b = utf8.AppendRune(b, base)
+				}
 			}
 		}
 	}
-	return b.String()
+	return string(b)
 }
 
 // like makes a pattern that finds the words as they stand.
