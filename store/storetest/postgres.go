@@ -123,7 +123,8 @@ func Postgres() (address string, err error) {
 	_ = l.Close()
 	// The script's input is our pipe: its end is our end.
 	script := `"$0" -D "$1" -p "$2" -k "$3" -h 127.0.0.1 -c fsync=off -c full_page_writes=off -c max_connections=400 \
--c shared_buffers=64MB -c logging_collector=off >"$3/log" 2>&1 & pid=$!; cat >/dev/null; kill -INT $pid; wait $pid; rm -rf "$3"`
+-c shared_buffers=64MB -c logging_collector=off >"$3/log" 2>&1 & pid=$!; cat >/dev/null; \
+kill -CONT $pid; pkill -CONT -P $pid; kill -INT $pid; wait $pid; rm -rf "$3"`
 	cmd := exec.Command("sh", "-c", script, filepath.Join(bin, "postgres"), data, strconv.Itoa(port), dir)
 	cmd.SysProcAttr, cmd.Dir = attr, dir
 	if leash, err = cmd.StdinPipe(); err != nil {
