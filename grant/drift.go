@@ -21,11 +21,6 @@ const (
 	DriftGoneAtSource DriftKind = "gone_at_source"      // tokens work here and the source has no such request
 )
 
-// DriftKinds lists them all.
-func DriftKinds() []DriftKind {
-	return []DriftKind{DriftTokenAlive, DriftMissedEvent, DriftUnknown, DriftStatus, DriftEntitlement, DriftGoneAtSource}
-}
-
 // A Repair is what Guichet proposes about a drift. Only a person carries it out.
 type Repair string
 
