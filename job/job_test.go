@@ -390,7 +390,7 @@ func TestLater(t *testing.T) {
 func TestJoin(t *testing.T) {
 	t.Parallel()
 	plain, hopeless := errors.New("away"), job.Permanent(errors.New("refused"))
-	later := func(minutes time.Duration) error { return job.Later(errors.New("busy"), minutes*time.Minute) }
+	later := func(minutes int) error { return job.Later(errors.New("busy"), time.Duration(minutes)*time.Minute) }
 	for name, c := range map[string]struct {
 		parts []error
 		state string
