@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"guichet"
 	"guichet/grant"
@@ -16,6 +17,10 @@ import (
 // errForeignKey is a cause: whoever shares a secret with us made a token of a
 // provider that is not theirs.
 var errForeignKey = errors.New("its key signs for another provider")
+
+// checkPatience is how long a database that does not answer is waited for. Whoever
+// asks holds up somebody else meanwhile, and not knowing is refusing.
+const checkPatience = 5 * time.Second
 
 // check answers whether the token of the request may be used now. The signature
 // may have been verified before; the verdict never was: the row is read on every
@@ -101,6 +106,8 @@ func (s *Server) row(ctx context.Context, claims keyring.Claims) (grant.Standing
 	if err != nil {
 		id = ""
 	}
+	ctx, cancel := context.WithTimeout(ctx, checkPatience)
+	defer cancel()
 	standing, err := s.Grant.Store.Standing(ctx, id)
 	switch {
 	case guichet.KindOf(err) == guichet.NotFound:

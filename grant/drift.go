@@ -21,11 +21,6 @@ const (
 	DriftGoneAtSource DriftKind = "gone_at_source"      // tokens work here and the source has no such request
 )
 
-// DriftKinds lists them all.
-func DriftKinds() []DriftKind {
-	return []DriftKind{DriftTokenAlive, DriftMissedEvent, DriftUnknown, DriftStatus, DriftEntitlement, DriftGoneAtSource}
-}
-
 // A Repair is what Guichet proposes about a drift. Only a person carries it out.
 type Repair string
 
@@ -57,6 +52,7 @@ type DriftTerms struct {
 	Provider string
 	Since    time.Time     // when we began to listen: what is older is not ours to know
 	Settle   time.Duration // what happened since may still be on its way
+	Revoked  []string      // authorizations that the source lists as taken back, whatever it tells of their requests
 }
 
 // slack is how far the instant of an event and that of its delivery may be apart.
@@ -77,7 +73,7 @@ func Suspicious(ours Request, theirs SourceRequest, t DriftTerms) bool {
 	case theirs.SubmittedAt.After(ours.Last.FiredAt.Add(slack)), theirs.ValidatedAt.After(ours.ValidatedAt.Add(slack)) && word == Validated:
 		return true
 	}
-	return word == Validated && (theirs.SIRET != "" && theirs.SIRET != ours.SIRET || len(orphans(ours, theirs)) > 0 || !sameScopes(ours, theirs, t))
+	return word == Validated && (theirs.SIRET != "" && theirs.SIRET != ours.SIRET || len(orphans(ours, theirs, t)) > 0 || !sameScopes(ours, theirs, t))
 }
 
 // changed is the last instant that the source tells of a request.
@@ -93,9 +89,9 @@ func (s SourceRequest) changed() time.Time {
 
 // orphans are the tokens that work although the authorization that gave them was
 // taken back.
-func orphans(ours Request, theirs SourceRequest) (all []Token) {
+func orphans(ours Request, theirs SourceRequest, t DriftTerms) (all []Token) {
 	for _, token := range ours.Live() {
-		if slices.ContainsFunc(theirs.Authorizations, func(a SourceAuthorization) bool {
+		if token.Authorization != "" && slices.Contains(t.Revoked, token.Authorization) || slices.ContainsFunc(theirs.Authorizations, func(a SourceAuthorization) bool {
 			return a.ID == token.Authorization && a.ID != "" && (a.Revoked || a.State == "revoked")
 		}) {
 			all = append(all, token)
@@ -220,7 +216,7 @@ func (c comparison) propose(f Finding, names ...Name) Finding {
 func (c comparison) alive() []Finding {
 	f := Finding{Kind: DriftTokenAlive, What: string(c.word), Tokens: len(c.ours.Live())}
 	if c.word == Validated {
-		lost := orphans(c.ours, c.theirs)
+		lost := orphans(c.ours, c.theirs, c.t)
 		if len(lost) == 0 || c.moving() {
 			return nil
 		}

@@ -48,11 +48,6 @@ const (
 	GatewayRevoked GatewayState = "revoked" // may not ask any more
 )
 
-// GatewayStates lists the states.
-func GatewayStates() []GatewayState {
-	return []GatewayState{GatewayNew, GatewayCurrent, GatewayLate, GatewaySilent, GatewayRevoked}
-}
-
 // A GatewayStore keeps gateways. Update is as that of Store.
 type GatewayStore interface {
 	Update(ctx context.Context, fn func(GatewayTx) error) error

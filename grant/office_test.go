@@ -11,6 +11,7 @@ import (
 
 	"guichet"
 	"guichet/grant"
+	persons "guichet/people"
 	"guichet/store"
 )
 
@@ -287,6 +288,28 @@ var (
 	stranger = guichet.Actor{Kind: guichet.ByPerson, ID: "s", Name: "someone@else.fr"}
 )
 
+// refusedWhileDisabled uses a link of claire's while she may not sign in, and
+// again when she may.
+func (d desk) refusedWhileDisabled(link guichet.Secret) {
+	d.t.Helper()
+	who, line := &persons.Desk{Store: d.db.People(), Clock: d.Clock}, guichet.System("command line")
+	p, err := who.AddPerson(d.t.Context(), line, persons.NewPerson{Email: claire.Name, Role: persons.Member})
+	if err == nil {
+		err = who.Disable(d.t.Context(), line, p.ID)
+	}
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	_, _, err = d.TakeOver(d.t.Context(), link)
+	code(d.t, err, grant.ErrHandover)
+	if err := who.Enable(d.t.Context(), line, p.ID); err != nil {
+		d.t.Fatal(err)
+	}
+	if _, _, err := d.TakeOver(d.t.Context(), link); err != nil {
+		d.t.Errorf("let in again: %v", err)
+	}
+}
+
 // A link gives the token once, within four hours, to one of those who come
 // together; it dies with the token, and with the access of who gave it.
 func TestHandOver(t *testing.T) {
@@ -325,6 +348,7 @@ func TestHandOver(t *testing.T) {
 		d.db.Clock.Advance(4*time.Hour + time.Minute)
 		_, _, err = d.TakeOver(t.Context(), old)
 		code(t, err, grant.ErrHandover)
+		d.refusedWhileDisabled(link())
 		dies := link()
 		d.send("revoke", noon+1, 1)
 		_, _, err = d.TakeOver(t.Context(), dies)

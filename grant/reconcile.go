@@ -228,12 +228,16 @@ func (r *Reconciler) read(ctx context.Context, source Source, run *Run, tell fun
 	if err != nil {
 		return err
 	}
+	revoked, err := source.Revoked(ctx)
+	if err != nil {
+		return err
+	}
 	for !run.Listed {
 		page, next, err := source.List(ctx, run.Offset)
 		if err != nil {
 			return err
 		}
-		if err := r.page(ctx, source, run, page, next, named); err != nil {
+		if err := r.page(ctx, source, run, page, next, named, revoked); err != nil {
 			return err
 		}
 		tell(*run)
@@ -247,7 +251,7 @@ func (r *Reconciler) read(ctx context.Context, source Source, run *Run, tell fun
 			return err
 		}
 		for _, number := range unseen {
-			found, err := r.examine(ctx, source, run.Provider, number)
+			found, err := r.examine(ctx, source, run.Provider, number, revoked)
 			if err != nil {
 				return err
 			}
@@ -264,8 +268,8 @@ func (r *Reconciler) read(ctx context.Context, source Source, run *Run, tell fun
 }
 
 // page compares one page of the list, and looks closer where something is odd.
-func (r *Reconciler) page(ctx context.Context, source Source, run *Run, page []SourceRequest, next int, named []string) error {
-	t, err := r.terms(ctx, run.Provider)
+func (r *Reconciler) page(ctx context.Context, source Source, run *Run, page []SourceRequest, next int, named, revoked []string) error {
+	t, err := r.terms(ctx, run.Provider, revoked)
 	if err != nil {
 		return err
 	}
@@ -283,7 +287,7 @@ func (r *Reconciler) page(ctx context.Context, source Source, run *Run, page []S
 		if !Suspicious(ours, theirs, t) && !standing[theirs.ExternalID] && !slices.Contains(named, theirs.ExternalID) {
 			continue
 		}
-		if found[theirs.ExternalID], err = r.examine(ctx, source, run.Provider, theirs.ExternalID); err != nil {
+		if found[theirs.ExternalID], err = r.examine(ctx, source, run.Provider, theirs.ExternalID, revoked); err != nil {
 			return err
 		}
 	}
@@ -325,7 +329,7 @@ func (r *Reconciler) plausible(ctx context.Context, run Run) error {
 	return nil
 }
 
-func (r *Reconciler) terms(ctx context.Context, provider string) (DriftTerms, error) {
+func (r *Reconciler) terms(ctx context.Context, provider string, revoked []string) (DriftTerms, error) {
 	since, err := r.Store.Since(ctx, provider)
 	if err != nil {
 		return DriftTerms{}, err
@@ -334,7 +338,7 @@ func (r *Reconciler) terms(ctx context.Context, provider string) (DriftTerms, er
 	if since.IsZero() {
 		since = now // nothing ever came: nothing was missed
 	}
-	return DriftTerms{Terms: r.Desk.terms(provider, now), Provider: provider, Since: since.Add(-slack), Settle: r.Settle[provider]}, nil
+	return DriftTerms{Terms: r.Desk.terms(provider, now), Provider: provider, Since: since.Add(-slack), Settle: r.Settle[provider], Revoked: revoked}, nil
 }
 
 // ours is a request as we hold it; one without identifier when we do not.
@@ -348,12 +352,12 @@ func (r *Reconciler) ours(ctx context.Context, provider, number string) (Request
 
 // examine asks the source for everything about one request. Theirs is read before
 // ours, so that a delivery that comes meanwhile makes no drift.
-func (r *Reconciler) examine(ctx context.Context, source Source, provider, number string) ([]Finding, error) {
-	found, _, _, err := r.compare(ctx, source, provider, number)
+func (r *Reconciler) examine(ctx context.Context, source Source, provider, number string, revoked []string) ([]Finding, error) {
+	found, _, _, err := r.compare(ctx, source, provider, number, revoked)
 	return found, err
 }
 
-func (r *Reconciler) compare(ctx context.Context, source Source, provider, number string) (found []Finding, theirs SourceRequest, events []SourceEvent, err error) {
+func (r *Reconciler) compare(ctx context.Context, source Source, provider, number string, revoked []string) (found []Finding, theirs SourceRequest, events []SourceEvent, err error) {
 	theirs, err = source.Get(ctx, number)
 	absent := guichet.CodeOf(err) == ErrNotAtSource.Code
 	if err != nil && !absent {
@@ -378,7 +382,7 @@ func (r *Reconciler) compare(ctx context.Context, source Source, provider, numbe
 	if err != nil {
 		return nil, theirs, nil, err
 	}
-	t, err := r.terms(ctx, provider)
+	t, err := r.terms(ctx, provider, revoked)
 	if err != nil {
 		return nil, theirs, nil, err
 	}

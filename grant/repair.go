@@ -25,7 +25,11 @@ func (r *Reconciler) Repair(ctx context.Context, by guichet.Actor, id guichet.ID
 	case !ok:
 		return drift, ErrNoSource
 	}
-	found, theirs, events, err := r.compare(ctx, source, drift.Provider, drift.ExternalID)
+	revoked, err := source.Revoked(ctx)
+	if err != nil {
+		return drift, err
+	}
+	found, theirs, events, err := r.compare(ctx, source, drift.Provider, drift.ExternalID, revoked)
 	if err != nil {
 		return drift, err
 	}
@@ -54,7 +58,7 @@ func (r *Reconciler) Repair(ctx context.Context, by guichet.Actor, id guichet.ID
 	if drift, err = r.close(ctx, by, id, DriftRepaired, reason); err != nil {
 		return drift, err
 	}
-	if found, err = r.examine(ctx, source, drift.Provider, drift.ExternalID); err != nil {
+	if found, err = r.examine(ctx, source, drift.Provider, drift.ExternalID, revoked); err != nil {
 		return drift, nil //nolint:nilerror // it is repaired; the next run looks at what else there is
 	}
 	return drift, r.again(ctx, drift, found)
@@ -77,7 +81,7 @@ func (r *Reconciler) replay(ctx context.Context, by guichet.Actor, drift Drift, 
 		if err != nil {
 			return err
 		}
-		t, err := r.terms(ctx, drift.Provider)
+		t, err := r.terms(ctx, drift.Provider, nil)
 		if err != nil {
 			return err
 		}

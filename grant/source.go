@@ -24,6 +24,9 @@ type Source interface {
 	// Attempts names the requests whose deliveries were sent to us since an
 	// instant, received or not; none when the source was not told to show them.
 	Attempts(ctx context.Context, since time.Time) (externalIDs []string, err error)
+	// Revoked names the authorizations that were taken back, of any request: their
+	// list does not say of which. We know under which one a token was given.
+	Revoked(ctx context.Context) (authorizations []string, err error)
 }
 
 // Errors of a source.

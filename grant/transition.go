@@ -50,15 +50,6 @@ const (
 	NoteNothing          Note = "nothing"
 )
 
-// Notes lists them all.
-func Notes() []Note {
-	return []Note{
-		NoteCreated, NoteUpdated, NoteRefused, NoteIssued, NoteProlonged, NoteApproved, NoteReopening,
-		NoteReopeningRefused, NoteTransferred, NoteRevoked, NotePartlyRevoked, NoteTombstone, NoteArchived,
-		NoteArchiveNoted, NoteDeletedAtSource, NoteImported, NoteNothing,
-	}
-}
-
 // An AlertKind is something that should not happen and that a person must see.
 type AlertKind string
 

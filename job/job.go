@@ -88,6 +88,47 @@ func (l later) Unwrap() error { return l.error }
 // rather than after the usual back-off.
 func Later(err error, wait time.Duration) error { return later{err, wait} }
 
+// Join makes one error of the parts of a job, nil of none that failed. The job is
+// tried again as long as that can mend any part, however hopeless another is; so
+// each part must know by itself that it was done. It waits as the most impatient
+// part asks.
+func Join(parts ...error) error {
+	var mendable, hopeless []error
+	var wait time.Duration
+	patient := true // every part that can be mended says when
+	for _, err := range parts {
+		var p permanent
+		var l later
+		switch {
+		case err == nil:
+		case errors.As(err, &p):
+			hopeless = append(hopeless, err)
+		case errors.As(err, &l):
+			if wait == 0 || l.wait < wait {
+				wait = l.wait
+			}
+			mendable = append(mendable, unmarked{err})
+		default:
+			patient = false
+			mendable = append(mendable, err)
+		}
+	}
+	if len(mendable) == 0 {
+		return errors.Join(hopeless...)
+	}
+	for _, err := range hopeless {
+		mendable = append(mendable, unmarked{err})
+	}
+	all := errors.Join(mendable...)
+	if patient {
+		return Later(all, wait)
+	}
+	return all
+}
+
+// unmarked says what an error says and hides how it was marked.
+type unmarked struct{ error }
+
 // Backoff is how long to wait after the n-th failure: 2 s, 4 s, 8 s … up to one
 // hour, give or take a quarter so that many failures do not come back together.
 func Backoff(n int, jitter int64) time.Duration {

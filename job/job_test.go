@@ -384,3 +384,53 @@ func TestLater(t *testing.T) {
 		}
 	})
 }
+
+// A job of several parts is tried again as long as that can mend any of them, when
+// the most impatient asks; what is told is what all of them say.
+func TestJoin(t *testing.T) {
+	t.Parallel()
+	plain, hopeless := errors.New("away"), job.Permanent(errors.New("refused"))
+	later := func(minutes int) error { return job.Later(errors.New("busy"), time.Duration(minutes)*time.Minute) }
+	for name, c := range map[string]struct {
+		parts []error
+		state string
+		wait  time.Duration
+		says  string
+	}{
+		"all done":               {[]error{nil, nil}, "", 0, ""},
+		"one refused":            {[]error{nil, hopeless}, "dead", 0, "refused"},
+		"both refused":           {[]error{hopeless, hopeless}, "dead", 0, "refused\nrefused"},
+		"refused and away":       {[]error{hopeless, nil, plain}, "ready", 2 * time.Second, "away\nrefused"},
+		"refused and busy":       {[]error{hopeless, later(40)}, "ready", 40 * time.Minute, "busy\nrefused"},
+		"busy for long and less": {[]error{later(90), later(40), nil}, "ready", 40 * time.Minute, "busy\nbusy"},
+		"busy and away":          {[]error{later(90), plain}, "ready", 2 * time.Second, "busy\naway"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := storetest.New(t, store.SQLite)
+			enqueue(t, db, work(1)...)
+			ended := make(chan struct{})
+			stop := start(t, &job.Runner{
+				Store: db.Jobs(), Clock: db.Clock.Clock(), Log: quiet(), Poll: time.Millisecond,
+				Handlers: map[string]job.Handler{"work": func(context.Context, job.Claimed) error {
+					defer close(ended)
+					return job.Join(c.parts...)
+				}},
+			})
+			<-ended
+			stop()
+			if c.state == "" {
+				if n := left(db); n != "0" {
+					t.Errorf("%s jobs are left", n)
+				}
+				return
+			}
+			if got := db.Value("SELECT state || ' ' || last_error FROM jobs"); got != c.state+" "+c.says {
+				t.Errorf("%q", got)
+			}
+			at, err := strconv.ParseInt(db.Value("SELECT CAST(run_at AS TEXT) FROM jobs"), 10, 64)
+			if wait := time.UnixMicro(at).Sub(db.Clock.Now()); err != nil || c.state == "ready" && (wait < c.wait*3/4 || wait > c.wait*5/4) {
+				t.Errorf("again in %s, %v", wait, err)
+			}
+		})
+	}
+}

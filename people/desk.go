@@ -255,6 +255,17 @@ func (d *Desk) Enable(ctx context.Context, by guichet.Actor, id guichet.ID) erro
 	}, nil)
 }
 
+// NoteExport writes down that somebody is given everything of a person. Nothing is
+// to be given before it has returned nil.
+func (d *Desk) NoteExport(ctx context.Context, by guichet.Actor, id guichet.ID) error {
+	return d.update(ctx, func(tx Tx) error {
+		if err := d.mayManage(tx, by); err != nil {
+			return err
+		}
+		return d.audit(tx, by, "person.exported", subject(id), nil)
+	})
+}
+
 // errNothing ends a change that has nothing to do.
 var errNothing = errors.New("people: nothing to change")
 

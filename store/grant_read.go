@@ -150,10 +150,6 @@ func (g Grant) Blocklist(ctx context.Context, after int64, most int) (lines []gr
 	return lines, head, err
 }
 
-// Raised returns a channel that is closed at the next commit, in this process,
-// that blocks a token.
-func (g Grant) Raised() <-chan struct{} { return g.s.Changed(BlocklistRaised) }
-
 // VerifyJournal implements grant.Reader. Chains are read one by one, each from
 // one state of the database, so deliveries may come in meanwhile.
 func (g Grant) VerifyJournal(ctx context.Context, report func(grant.Break), progress func(done, of int64)) (deliveries int64, err error) {

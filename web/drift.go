@@ -107,14 +107,18 @@ var driftMeaning = map[grant.DriftKind]view.Meaning{
 func (s *Server) driftCard(ctx context.Context, d grant.Drift) view.DriftCard {
 	says := []any{"Event", string(d.Event), "Theirs", statusWord(ctx, d.Theirs), "Ours", statusWord(ctx, d.Ours)}
 	kind := "drift.kind." + string(d.Kind)
+	said := kind + ".says"
+	if d.Kind == grant.DriftStatus && d.Repair == grant.RepairReplay {
+		said = "drift.kind.status_differs.came" // what is proposed explains the difference
+	}
 	card := view.DriftCard{
 		ID: d.ID.String(), Meaning: driftMeaning[d.Kind], Title: view.Say(ctx, kind+".title"), Subject: s.providerTitle(d.Provider) + " · " + d.ExternalID,
 		OpenedAt: d.OpenedAt, SourceURL: s.Grant.Providers[d.Provider].SourceURL(d.ExternalID),
 	}
 	if d.Tokens > 0 {
-		card.Says = view.Count(ctx, kind+".says", d.Tokens, says...)
+		card.Says = view.Count(ctx, said, d.Tokens, says...)
 	} else {
-		card.Says = view.Say(ctx, kind+".says", says...)
+		card.Says = view.Say(ctx, said, says...)
 	}
 	if d.Ours != "" {
 		card.TimelineURL = requestURL(d.Provider, d.ExternalID)

@@ -2,9 +2,11 @@ package web_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -126,6 +128,67 @@ func TestDriftsPage(t *testing.T) {
 		v.get("/drifts").says("Échec", "La source ne répond pas")
 		if p := v.get("/drifts?before=x"); p.status != http.StatusUnprocessableEntity {
 			t.Errorf("%d", p.status)
+		}
+	})
+}
+
+// A refusal that is older than the day we began to listen is no missed event, and
+// explains the difference all the same: the card says so, and what it offers makes
+// both sides agree. Where somebody decided by hand nothing is offered.
+func TestDriftExplainsWhatItOffers(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		o := newOffice(t, db)
+		v := o.operator("nora@guichet.example")
+		site, now := o.source(db), db.Clock.Now()
+		request := func(events ...string) string {
+			t.Helper()
+			at := now.Add(-72 * time.Hour)
+			n, err := site.Create(simdatapass.Draft{Provider: "api_entreprise", Title: "Subventions", At: at})
+			for _, event := range events {
+				site.Step(t.Context())
+				name, lost := strings.CutPrefix(event, "-")
+				if at = at.Add(5 * time.Hour); lost {
+					err = errors.Join(err, site.Fault(simdatapass.FaultDrop, 1))
+				}
+				err = errors.Join(err, site.DoAt(n, name, at))
+			}
+			if site.Step(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			return strconv.Itoa(n)
+		}
+		refused, byHand := request("submit", "-refuse"), request("submit", "approve")
+		if _, err := o.desk.Revoke(t.Context(), guichet.Actor{Kind: guichet.ByPerson, ID: "o", Name: "nora@guichet.example"}, "api_entreprise", byHand, "doute"); err != nil {
+			t.Fatal(err)
+		}
+		card := func(number string) string {
+			t.Helper()
+			if _, err := o.drifts.Run(t.Context(), "api_entreprise", nil); err != nil {
+				t.Fatal(err)
+			}
+			_, after, _ := strings.Cut(v.get("/drifts").body, "API Entreprise · "+number)
+			before, _, _ := strings.Cut(after, "API Entreprise · ")
+			return before
+		}
+		offers, nothing := card(refused), card(byHand)
+		if !strings.Contains(offers, "n’a rien changé ici") || !strings.Contains(offers, "/repair") || strings.Contains(offers, "Aucun événement perdu") {
+			t.Errorf("the older refusal: %s", offers)
+		}
+		if !strings.Contains(nothing, "Aucun événement perdu ne l’explique") || strings.Contains(nothing, "/repair") {
+			t.Errorf("revoked by hand: %s", nothing)
+		}
+		drifts, err := db.Drifts().Drifts(t.Context(), grant.DriftFilter{})
+		if err != nil || len(drifts) != 2 {
+			t.Fatal(drifts, err)
+		}
+		for _, d := range drifts {
+			if d.ExternalID == refused {
+				v.post("/drifts/"+d.ID.String()+"/repair").is(200, "/drifts", "les deux côtés disent de nouveau la même chose")
+			}
+		}
+		if got := db.Value("SELECT status FROM requests WHERE external_id = $1", refused); got != "refused" {
+			t.Errorf("after the repair the request is %s", got)
 		}
 	})
 }

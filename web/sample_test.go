@@ -32,7 +32,7 @@ var waits = map[view.Place]int{view.Accesses: 1, view.Alerts: 3}
 // pages is every page of the gallery by its name.
 func pages(ctx context.Context) map[string]templ.Component {
 	toasted := frame(waits)
-	toasted.Toasts = []view.Toast{{Text: "“ESPACE BIO” → Courses", Undo: &view.Action{Label: view.Say(ctx, "action.undo"), URL: "/undo", Post: true}}}
+	toasted.Toasts = []view.Toast{{Text: "“ESPACE BIO” → Courses"}}
 	asked := frame(waits)
 	asked.Question = question(ctx, "")
 	calm := overview(ctx)
@@ -178,7 +178,7 @@ func question(ctx context.Context, problem string) *view.Question {
 	return &view.Question{
 		ID: "q1", Institution: "Banque des Tests", Access: "Compte joint", Method: view.AskCode,
 		Medium: "sms", MediumLabel: "06 •• •• •• 12",
-		Fields:   []view.Field{{Name: "code", Label: view.Say(ctx, "question.code"), Pattern: `\d{6}`, MaxLength: 6, Required: true}},
+		Fields:   []view.Field{{Name: "code", Label: "Code reçu", Pattern: `\d{6}`, MaxLength: 6, Required: true}},
 		Deadline: in(4*time.Minute + 12*time.Second), Resendable: true, ResendAt: in(38 * time.Second),
 		Problem: problem, TriesLeft: 1,
 		AnswerURL: "/challenges/q1/answer", ResendURL: "/challenges/q1/resend", CancelURL: "/attempts/a1/cancel", RestartURL: "/accesses/1/refresh",
@@ -223,8 +223,8 @@ func operations(ctx context.Context) view.OperationList {
 	doubtful.Doubtful = true
 	return view.OperationList{
 		Chips: []view.Chip{
-			{Label: view.Say(ctx, "operation.all"), URL: "/transactions", On: true},
-			{Label: view.Say(ctx, "operation.review"), Count: 1, URL: "/transactions?review=1"},
+			{Label: view.Say(ctx, "operation.all_accounts"), URL: "/transactions", On: true},
+			{Label: "Compte joint", Count: 1, URL: "/transactions?account=1"},
 			{Label: view.Say(ctx, "operation.no_category"), Count: 14, URL: "/transactions?category=none"},
 		},
 		Months: []view.OperationMonth{

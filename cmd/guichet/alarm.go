@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/url"
+	"sync"
 	"time"
 
 	"guichet"
@@ -13,9 +13,11 @@ import (
 	"guichet/mail"
 )
 
-// tellOperators is the job of an alert: by mail, and by every channel. One that
-// does not answer delays none of the others; what each has taken is noted, so
-// that the job, tried again, goes only to those that have not.
+// tellOperators is the job of an alert: by mail, and by every channel, all at once,
+// so that one that hangs delays none of the others. What each has taken is noted,
+// so that the job, tried again, goes only to those that have not; it is tried again
+// as long as any of them may take it. One that refused is asked again with them: its
+// address may have been put right meanwhile.
 func (p *program) tellOperators(ctx context.Context, c job.Claimed) error {
 	var args struct{ Alert guichet.ID }
 	if err := json.Unmarshal(c.Args, &args); err != nil {
@@ -30,11 +32,14 @@ func (p *program) tellOperators(ctx context.Context, c job.Claimed) error {
 		"kind": alert.Kind, "subject": alert.Subject, "at": alert.OpenedAt.Format(time.RFC3339),
 		"url": p.config.URL + "/alerts?subject=" + url.QueryEscape(alert.Subject),
 	}}
-	errs := []error{p.mailAlert(ctx, c, letter)}
-	for _, channel := range p.alarms {
-		errs = append(errs, p.sound(ctx, channel, alert, letter))
+	failed := make([]error, 1+len(p.alarms))
+	var parts sync.WaitGroup
+	parts.Go(func() { failed[0] = p.mailAlert(ctx, c, letter) })
+	for i, channel := range p.alarms {
+		parts.Go(func() { failed[1+i] = p.sound(ctx, channel, alert, letter) })
 	}
-	return errors.Join(errs...)
+	parts.Wait()
+	return job.Join(failed...)
 }
 
 func (p *program) mailAlert(ctx context.Context, c job.Claimed, letter guichet.Letter) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"guichet"
 	"guichet/alarm"
@@ -71,5 +73,80 @@ func TestAlertReachesEveryChannelOnce(t *testing.T) {
 				t.Errorf("told %d and %d times", told[0].Load(), told[1].Load())
 			}
 		})
+	}
+}
+
+// TestAlertRefusedByOneAwayFromAnother: a mailbox that will never take the mail does
+// not end the job while a chat may still take its line; who was told is not told
+// again meanwhile; and when only the refusal is left, the job waits for a person.
+func TestAlertRefusedByOneAwayFromAnother(t *testing.T) {
+	for _, engine := range []store.Engine{store.SQLite, store.PostgreSQL} {
+		t.Run(string(engine), func(t *testing.T) { refusedAndAway(t, storetest.New(t, engine)) })
+	}
+}
+
+func refusedAndAway(t *testing.T, db *storetest.DB) {
+	var told, asked atomic.Int64
+	var away atomic.Bool
+	away.Store(true)
+	chat := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		if away.Load() {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		told.Add(1)
+	}))
+	defer chat.Close()
+	post := newSink(t)
+	post.refuse = "gone@guichet.test"
+	p := openedProgram(t, db, map[string]string{
+		"GUICHET_SMTP": "smtp://" + post.address + "?tls=none", "GUICHET_MAIL_FROM": "Guichet <guichet@guichet.test>",
+		"GUICHET_OPERATORS": "ops@guichet.test, gone@guichet.test", "GUICHET_ALERT_URLS": strings.Replace(chat.URL, "http://", "generic://", 1) + "/line?disabletls=yes",
+	})
+	err := db.Grant().Update(t.Context(), func(tx grant.Tx) error {
+		return tx.Alert(guichet.Alert{ID: db.Clock.Clock().NewID(), Kind: string(grant.AlertQuarantined), Subject: "api_entreprise/51234", Detail: "{}", OpenedAt: db.Clock.Now()})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{}, 10)
+	attempt := func() (state string) {
+		t.Helper()
+		ctx, stop := context.WithCancel(t.Context())
+		stopped := make(chan struct{})
+		go func() {
+			defer close(stopped)
+			(&job.Runner{
+				Store: db.Jobs(), Clock: db.Clock.Clock(), Log: p.log, Lease: time.Hour,
+				Handlers: map[string]job.Handler{"alert": func(ctx context.Context, c job.Claimed) error {
+					defer func() { ended <- struct{}{} }()
+					return p.tellOperators(ctx, c)
+				}},
+			}).Run(ctx)
+		}()
+		<-ended
+		stop()
+		<-stopped
+		db.Clock.Advance(2 * time.Hour)
+		return db.Value("SELECT state FROM jobs WHERE kind = 'alert'")
+	}
+	taken := func() int {
+		post.mu.Lock()
+		defer post.mu.Unlock()
+		return len(post.all)
+	}
+	for n := range int64(3) {
+		if state := attempt(); state != "ready" || taken() != 1 || asked.Load() != n+1 || told.Load() != 0 {
+			t.Fatalf("attempt %d: %s; %d mails, the chat was asked %d times and told %d times", n+1, state, taken(), asked.Load(), told.Load())
+		}
+	}
+	away.Store(false)
+	state := attempt()
+	if last := db.Value("SELECT last_error FROM jobs WHERE kind = 'alert'"); state != "dead" || !strings.Contains(last, "mailbox 2 of 2") || strings.Contains(last, "channel") {
+		t.Errorf("at the end the job is %s: %s", state, last)
+	}
+	if taken() != 1 || post.refused != 4 || told.Load() != 1 {
+		t.Errorf("%d mails, %d refused, the chat was told %d times", taken(), post.refused, told.Load())
 	}
 }

@@ -230,6 +230,12 @@ func startServer(t *testing.T) (*storetest.DB, runningServer) {
 func startServerAt(t *testing.T, listen, address string) (*storetest.DB, runningServer) {
 	t.Helper()
 	db := storetest.New(t, store.SQLite)
+	return db, startServerOn(t, db, listen, address)
+}
+
+// startServerOn starts a server on a database.
+func startServerOn(t *testing.T, db *storetest.DB, listen, address string) runningServer {
+	t.Helper()
 	s := runningServer{address: address}
 	s.settings = []string{
 		"GUICHET_DATABASE=" + db.Source, "GUICHET_KEY_FILE=" + filepath.Join(t.TempDir(), "key"), "GUICHET_ADDR=" + listen,
@@ -250,7 +256,13 @@ func startServerAt(t *testing.T, listen, address string) (*storetest.DB, running
 		t.Fatal(err)
 	}
 	lines := bufio.NewScanner(log)
-	for lines.Scan() && !strings.Contains(lines.Text(), `"msg":"ready"`) {
+	ready, said := false, ""
+	for !ready && lines.Scan() {
+		said = lines.Text()
+		ready = strings.Contains(said, `"msg":"ready"`)
+	}
+	if !ready {
+		t.Fatalf("the server ended before it was ready: %s", said)
 	}
 	read := make(chan struct{})
 	go func() { defer close(read); _, _ = io.Copy(io.Discard, log) }()
@@ -261,7 +273,7 @@ func startServerAt(t *testing.T, listen, address string) (*storetest.DB, running
 			t.Error("the server ended by itself")
 		}
 	})
-	return db, s
+	return s
 }
 
 // credential lets a gateway read the blocklist.

@@ -21,13 +21,15 @@ import (
 )
 
 // How long another program holds the lock; at least until each delivery was
-// refused once, whatever this says.
-var lockedFor = flag.Duration("locked", 0, "how long TestLockedDatabase holds the lock at least")
+// refused once, whatever this says. Nearly all of it is waiting: the test runs
+// beside others.
+var lockedFor = flag.Duration("locked", time.Minute, "how long TestLockedDatabase holds the lock at least")
 
 // Another program holds what a delivery needs: all of SQLite, or the row of one
 // request on PostgreSQL. Each delivery is refused with 503 within a bound, none is
 // lost, tokens are checked all the while; on PostgreSQL other requests go on.
 func TestLockedDatabase(t *testing.T) {
+	t.Parallel()
 	program := built(t)
 	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
 		s := &storm{t: t, program: program, address: freeAddress(t), db: db, folder: t.TempDir()}
@@ -96,6 +98,9 @@ func TestLockedDatabase(t *testing.T) {
 		all.Wait()
 		t.Logf("held %s: %d refusals, the slowest answer after %s, %d others taken, at most %d MiB", held.Round(time.Second), refusals.Load(),
 			(time.Duration(slowest.Load()) * time.Microsecond).Round(time.Millisecond), others, memory>>20)
+		if held < *lockedFor {
+			t.Errorf("held for %s only", held)
+		}
 		if slowest.Load() > (25 * time.Second).Microseconds() {
 			t.Errorf("an answer took %d µs", slowest.Load())
 		}

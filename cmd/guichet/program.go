@@ -49,12 +49,15 @@ type program struct {
 
 // openProgram opens and migrates the database, then builds the parts on it.
 func openProgram(ctx context.Context, c config, log *slog.Logger) (*program, error) {
+	return openProgramAt(ctx, c, log, guichet.SystemClock())
+}
+
+func openProgramAt(ctx context.Context, c config, log *slog.Logger, clock guichet.Clock) (*program, error) {
 	if path, ok := strings.CutPrefix(c.Database, "sqlite:"); ok {
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return nil, err
 		}
 	}
-	clock := guichet.SystemClock()
 	s, err := store.Open(ctx, c.Database, store.Options{Clock: clock})
 	if err != nil {
 		return nil, err

@@ -51,11 +51,16 @@ func withFile(t *testing.T, path, name, text string) string {
 // opened is a program that does not serve yet.
 func opened(t *testing.T, path string) *running {
 	t.Helper()
+	return openedAt(t, path, guichet.SystemClock())
+}
+
+func openedAt(t *testing.T, path string, clock guichet.Clock) *running {
+	t.Helper()
 	c, err := loadConfig(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := openProgram(t.Context(), c, newLog(c.LogLevel, os.Stderr))
+	p, err := openProgramAt(t.Context(), c, newLog(c.LogLevel, os.Stderr), clock)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +70,12 @@ func opened(t *testing.T, path string) *running {
 // serving is a program that serves until the test ends.
 func serving(t *testing.T, path string) *running {
 	t.Helper()
-	r := opened(t, path)
+	return servingAt(t, path, guichet.SystemClock())
+}
+
+func servingAt(t *testing.T, path string, clock guichet.Clock) *running {
+	t.Helper()
+	r := openedAt(t, path, clock)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- r.serve(ctx) }()

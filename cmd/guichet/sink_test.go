@@ -21,6 +21,8 @@ type sink struct {
 
 	mu      sync.Mutex
 	login   string // user and password of whoever sent last
+	refuse  string // who has no mailbox here
+	refused int
 	all     []mailed
 	arrived chan struct{} // closed and replaced at each mail
 }
@@ -58,10 +60,20 @@ func (s *smtpSession) Auth(string) (sasl.Server, error) {
 	}), nil
 }
 
-func (s *smtpSession) Reset()                                    { s.to = nil }
-func (s *smtpSession) Logout() error                             { return nil }
-func (s *smtpSession) Mail(string, *smtp.MailOptions) error      { return nil }
-func (s *smtpSession) Rcpt(to string, _ *smtp.RcptOptions) error { s.to = append(s.to, to); return nil }
+func (s *smtpSession) Reset()                               { s.to = nil }
+func (s *smtpSession) Logout() error                        { return nil }
+func (s *smtpSession) Mail(string, *smtp.MailOptions) error { return nil }
+
+func (s *smtpSession) Rcpt(to string, _ *smtp.RcptOptions) error {
+	s.sink.mu.Lock()
+	defer s.sink.mu.Unlock()
+	if to == s.sink.refuse {
+		s.sink.refused++
+		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "no such mailbox"}
+	}
+	s.to = append(s.to, to)
+	return nil
+}
 
 func (s *smtpSession) Data(r io.Reader) error {
 	raw, err := io.ReadAll(r)

@@ -52,10 +52,7 @@ const (
 
 // List implements grant.Source.
 func (c *Client) List(ctx context.Context, offset int) (page []grant.SourceRequest, next int, err error) {
-	size := c.PageSize
-	if size == 0 {
-		size = 200
-	}
+	size := c.page()
 	var rows []json.RawMessage
 	err = c.get(ctx, "/demandes", url.Values{"limit": {strconv.Itoa(size)}, "offset": {strconv.Itoa(offset)}}, &rows)
 	if guichet.CodeOf(err) == grant.ErrNotAtSource.Code { // how older versions say that there is nothing more
@@ -152,6 +149,44 @@ func (c *Client) Attempts(ctx context.Context, since time.Time) ([]string, error
 			return sortedKeys(named), nil
 		}
 	}
+}
+
+// Revoked implements grant.Source. Whose an authorization is, its list tells by its
+// class alone.
+func (c *Client) Revoked(ctx context.Context) ([]string, error) {
+	known, ours := map[string]bool{}, map[string]bool{}
+	for offset := 0; ; {
+		var rows []authorizationRow
+		err := c.get(ctx, "/habilitations", url.Values{"state[]": {"revoked"}, "limit": {strconv.Itoa(c.page())}, "offset": {strconv.Itoa(offset)}}, &rows)
+		if guichet.CodeOf(err) == grant.ErrNotAtSource.Code { // how older versions say that there is nothing more
+			return sortedKeys(ours), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		fresh := false
+		for _, row := range rows {
+			if row.ID == "" || row.Class == "" {
+				return nil, grant.ErrSourceUnreadable.Because(errors.New("an authorization without number or class"))
+			}
+			fresh = fresh || !known[string(row.ID)]
+			known[string(row.ID)] = true
+			if (row.Revoked || row.State == "revoked") && c.definition(string(row.Class)) == c.Definition {
+				ours[string(row.ID)] = true
+			}
+		}
+		if len(rows) < c.page() || !fresh {
+			return sortedKeys(ours), nil
+		}
+		offset += len(rows)
+	}
+}
+
+func (c *Client) page() int {
+	if c.PageSize == 0 {
+		return 200
+	}
+	return c.PageSize
 }
 
 // get asks for one document. It renews the access token when it is over, and waits

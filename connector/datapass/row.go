@@ -53,14 +53,16 @@ type requestRow struct {
 		SIRET text `json:"siret"`
 		Name  text `json:"raison_sociale"`
 	} `json:"organisation"`
-	Habilitations []struct {
-		ID        text            `json:"id"`
-		State     text            `json:"state"`
-		Revoked   bool            `json:"revoked"`
-		CreatedAt text            `json:"created_at"`
-		Data      json.RawMessage `json:"data"`
-		Class     text            `json:"authorization_request_class"`
-	} `json:"habilitations"`
+	Habilitations []authorizationRow `json:"habilitations"`
+}
+
+type authorizationRow struct {
+	ID        text            `json:"id"`
+	State     text            `json:"state"`
+	Revoked   bool            `json:"revoked"`
+	CreatedAt text            `json:"created_at"`
+	Data      json.RawMessage `json:"data"`
+	Class     text            `json:"authorization_request_class"`
 }
 
 // request reads a row, and tells whether it is of this client's provider.

@@ -409,6 +409,7 @@ func nothingHappensWithoutItsAudit(t *testing.T, w *world) {
 			_, verbs["AddPerson"] = w.desk.AddPerson(ctx, commandLine, people.NewPerson{Email: "x@valmont.example", Role: people.Member})
 			_, _, verbs["IssueAPIToken"] = w.desk.IssueAPIToken(ctx, p.Actor(), p.ID, "y")
 			_, verbs["SignIn"] = w.desk.SignIn(ctx, p.Email, password, home)
+			verbs["NoteExport"] = w.desk.NoteExport(ctx, commandLine, p.ID)
 			verbs["Disable"] = w.desk.Disable(ctx, commandLine, p.ID)
 			verbs["RevokeAPIToken"] = w.desk.RevokeAPIToken(ctx, p.Actor(), token.ID)
 		}

@@ -136,16 +136,19 @@ SELECT id FROM accesses WHERE id IN (
 ORDER BY id LIMIT sqlc.arg(max_rows);
 
 -- name: PollableAccesses :many
+-- Nobody's bank is asked, and nobody is written to, for somebody who may not sign in.
 SELECT accesses.id FROM accesses LEFT JOIN attempts ON attempts.id = accesses.attempt_id
 WHERE accesses.next_poll <> 0 AND accesses.next_poll <= CAST(sqlc.arg(now) AS BIGINT)
   AND accesses.has_accounts AND NOT accesses.disabled AND NOT accesses.night_off AND NOT accesses.lent AND accesses.pause = ''
   AND (attempts.id IS NULL OR attempts.ended_at <> 0)
+  AND NOT EXISTS (SELECT 1 FROM people WHERE people.id = accesses.owner AND people.disabled_at <> 0)
 ORDER BY accesses.next_poll, accesses.id LIMIT sqlc.arg(max_rows);
 
 -- name: TrustEnding :many
-SELECT id FROM accesses
-WHERE trusted_until <> 0 AND trusted_until > sqlc.arg(from_instant) AND trusted_until <= sqlc.arg(to_instant) AND pause = '' AND NOT disabled AND NOT lent AND id > sqlc.arg(after)
-ORDER BY id LIMIT sqlc.arg(max_rows);
+SELECT accesses.id FROM accesses
+WHERE trusted_until <> 0 AND trusted_until > sqlc.arg(from_instant) AND trusted_until <= sqlc.arg(to_instant) AND pause = '' AND NOT disabled AND NOT lent AND accesses.id > sqlc.arg(after)
+  AND NOT EXISTS (SELECT 1 FROM people WHERE people.id = accesses.owner AND people.disabled_at <> 0)
+ORDER BY accesses.id LIMIT sqlc.arg(max_rows);
 
 -- name: MovedAttempts :many
 SELECT * FROM attempts WHERE owner = $1 AND updated_at > $2 ORDER BY updated_at, id LIMIT 500;

@@ -911,6 +911,7 @@ SELECT accesses.id FROM accesses LEFT JOIN attempts ON attempts.id = accesses.at
 WHERE accesses.next_poll <> 0 AND accesses.next_poll <= CAST($1 AS BIGINT)
   AND accesses.has_accounts AND NOT accesses.disabled AND NOT accesses.night_off AND NOT accesses.lent AND accesses.pause = ''
   AND (attempts.id IS NULL OR attempts.ended_at <> 0)
+  AND NOT EXISTS (SELECT 1 FROM people WHERE people.id = accesses.owner AND people.disabled_at <> 0)
 ORDER BY accesses.next_poll, accesses.id LIMIT $2
 `
 
@@ -919,6 +920,7 @@ type PollableAccessesParams struct {
 	MaxRows int32
 }
 
+// Nobody's bank is asked, and nobody is written to, for somebody who may not sign in.
 func (q *Queries) PollableAccesses(ctx context.Context, arg PollableAccessesParams) ([]string, error) {
 	rows, err := q.db.QueryContext(ctx, pollableAccesses, arg.Now, arg.MaxRows)
 	if err != nil {
@@ -1106,9 +1108,10 @@ func (q *Queries) TransactionPage(ctx context.Context, arg TransactionPageParams
 }
 
 const trustEnding = `-- name: TrustEnding :many
-SELECT id FROM accesses
-WHERE trusted_until <> 0 AND trusted_until > $1 AND trusted_until <= $2 AND pause = '' AND NOT disabled AND NOT lent AND id > $3
-ORDER BY id LIMIT $4
+SELECT accesses.id FROM accesses
+WHERE trusted_until <> 0 AND trusted_until > $1 AND trusted_until <= $2 AND pause = '' AND NOT disabled AND NOT lent AND accesses.id > $3
+  AND NOT EXISTS (SELECT 1 FROM people WHERE people.id = accesses.owner AND people.disabled_at <> 0)
+ORDER BY accesses.id LIMIT $4
 `
 
 type TrustEndingParams struct {

@@ -4,9 +4,6 @@ SELECT value FROM settings WHERE name = $1;
 -- name: InsertSetting :execrows
 INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING;
 
--- name: PutSetting :exec
-INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value;
-
 -- name: InsertAlert :execrows
 INSERT INTO alerts (id, kind, subject, detail, once, opened_at, acknowledged_at, acknowledged_by)
 VALUES ($1, $2, $3, $4, $5, $6, 0, '')

@@ -241,20 +241,6 @@ func (q *Queries) NoteLetter(ctx context.Context, arg NoteLetterParams) error {
 	return err
 }
 
-const putSetting = `-- name: PutSetting :exec
-INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value
-`
-
-type PutSettingParams struct {
-	Name  string
-	Value []byte
-}
-
-func (q *Queries) PutSetting(ctx context.Context, arg PutSettingParams) error {
-	_, err := q.db.ExecContext(ctx, putSetting, arg.Name, arg.Value)
-	return err
-}
-
 const setting = `-- name: Setting :one
 SELECT value FROM settings WHERE name = $1
 `

@@ -34,14 +34,8 @@ DELETE FROM jobs WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'run
 UPDATE jobs SET state = $4, run_at = $5, last_error = $6, worker = '', lease_until = 0
 WHERE id = $1 AND worker = $2 AND attempt = $3 AND state = 'running';
 
--- name: NextJob :one
-SELECT CAST(COALESCE(MIN(run_at), 0) AS BIGINT) FROM jobs WHERE state = 'ready';
-
 -- name: JobCounts :many
 SELECT kind, state, COUNT(*) AS number FROM jobs GROUP BY kind, state;
-
--- name: DeadJobs :many
-SELECT * FROM jobs WHERE state = 'dead' ORDER BY created_at LIMIT 200;
 
 -- name: ExpiredLeases :one
 SELECT COUNT(*) FROM jobs WHERE state = 'running' AND lease_until < $1;

@@ -57,46 +57,6 @@ func (q *Queries) ClaimJob(ctx context.Context, arg ClaimJobParams) ([]Job, erro
 	return items, nil
 }
 
-const deadJobs = `-- name: DeadJobs :many
-SELECT id, kind, job_key, args, state, run_at, attempt, max_attempts, worker, lease_until, last_error, created_at FROM jobs WHERE state = 'dead' ORDER BY created_at LIMIT 200
-`
-
-func (q *Queries) DeadJobs(ctx context.Context) ([]Job, error) {
-	rows, err := q.db.QueryContext(ctx, deadJobs)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []Job
-	for rows.Next() {
-		var i Job
-		if err := rows.Scan(
-			&i.ID,
-			&i.Kind,
-			&i.JobKey,
-			&i.Args,
-			&i.State,
-			&i.RunAt,
-			&i.Attempt,
-			&i.MaxAttempts,
-			&i.Worker,
-			&i.LeaseUntil,
-			&i.LastError,
-			&i.CreatedAt,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const dropSlots = `-- name: DropSlots :exec
 DELETE FROM job_slots WHERE made_at < $1
 `
@@ -273,17 +233,6 @@ func (q *Queries) JobCounts(ctx context.Context) ([]JobCountsRow, error) {
 		return nil, err
 	}
 	return items, nil
-}
-
-const nextJob = `-- name: NextJob :one
-SELECT CAST(COALESCE(MIN(run_at), 0) AS BIGINT) FROM jobs WHERE state = 'ready'
-`
-
-func (q *Queries) NextJob(ctx context.Context) (int64, error) {
-	row := q.db.QueryRowContext(ctx, nextJob)
-	var column_1 int64
-	err := row.Scan(&column_1)
-	return column_1, err
 }
 
 const nextKind = `-- name: NextKind :many

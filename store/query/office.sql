@@ -80,7 +80,11 @@ ORDER BY tokens.expires_at, tokens.id LIMIT 200;
 INSERT INTO handovers (id, hash, token_id, given_by, given_to, created_at, expires_at, used_at) VALUES ($1, $2, $3, $4, $5, $6, $7, 0);
 
 -- name: RedeemHandover :one
-UPDATE handovers SET used_at = sqlc.arg(now) WHERE hash = sqlc.arg(hash) AND used_at = 0 AND expires_at > sqlc.arg(now) RETURNING *;
+-- Whoever may not sign in gives nothing to others either.
+UPDATE handovers SET used_at = sqlc.arg(now)
+WHERE hash = sqlc.arg(hash) AND used_at = 0 AND expires_at > sqlc.arg(now)
+  AND NOT EXISTS (SELECT 1 FROM people WHERE people.email = handovers.given_by AND people.disabled_at <> 0)
+RETURNING *;
 
 -- name: ForgetHandovers :exec
 DELETE FROM handovers WHERE expires_at < $1;

@@ -762,7 +762,10 @@ func (q *Queries) RecentlyChanged(ctx context.Context, arg RecentlyChangedParams
 }
 
 const redeemHandover = `-- name: RedeemHandover :one
-UPDATE handovers SET used_at = $1 WHERE hash = $2 AND used_at = 0 AND expires_at > $1 RETURNING id, hash, token_id, given_by, given_to, created_at, expires_at, used_at
+UPDATE handovers SET used_at = $1
+WHERE hash = $2 AND used_at = 0 AND expires_at > $1
+  AND NOT EXISTS (SELECT 1 FROM people WHERE people.email = handovers.given_by AND people.disabled_at <> 0)
+RETURNING id, hash, token_id, given_by, given_to, created_at, expires_at, used_at
 `
 
 type RedeemHandoverParams struct {
@@ -770,6 +773,7 @@ type RedeemHandoverParams struct {
 	Hash []byte
 }
 
+// Whoever may not sign in gives nothing to others either.
 func (q *Queries) RedeemHandover(ctx context.Context, arg RedeemHandoverParams) (Handover, error) {
 	row := q.db.QueryRowContext(ctx, redeemHandover, arg.Now, arg.Hash)
 	var i Handover

@@ -89,9 +89,12 @@ func postgres(t testing.TB) string {
 	return fmt.Sprintf(address, name)
 }
 
-// leash keeps the server's end of the pipe open as long as we live; a forgotten
-// pipe would be closed by the garbage collector.
-var leash io.WriteCloser //nolint:unused // to keep a thing alive is not to read it
+// leashes keep our end of the pipe of each server open as long as we live; a
+// forgotten pipe would be closed by the garbage collector.
+var leashes struct {
+	sync.Mutex
+	all []io.WriteCloser
+}
 
 // Postgres starts a server of our own in a temporary folder. It ends, and its
 // folder goes, when this process ends in whatever way: it watches our end of a
@@ -123,12 +126,17 @@ func Postgres() (address string, err error) {
 	_ = l.Close()
 	// The script's input is our pipe: its end is our end.
 	script := `"$0" -D "$1" -p "$2" -k "$3" -h 127.0.0.1 -c fsync=off -c full_page_writes=off -c max_connections=400 \
--c shared_buffers=64MB -c logging_collector=off >"$3/log" 2>&1 & pid=$!; cat >/dev/null; kill -INT $pid; wait $pid; rm -rf "$3"`
+-c shared_buffers=64MB -c logging_collector=off >"$3/log" 2>&1 & pid=$!; cat >/dev/null; \
+kill -CONT $pid; pkill -CONT -P $pid; kill -INT $pid; wait $pid; rm -rf "$3"`
 	cmd := exec.Command("sh", "-c", script, filepath.Join(bin, "postgres"), data, strconv.Itoa(port), dir)
 	cmd.SysProcAttr, cmd.Dir = attr, dir
-	if leash, err = cmd.StdinPipe(); err != nil {
+	leash, err := cmd.StdinPipe()
+	if err != nil {
 		return "", err
 	}
+	leashes.Lock()
+	leashes.all = append(leashes.all, leash)
+	leashes.Unlock()
 	if err := cmd.Start(); err != nil {
 		return "", err
 	}

@@ -49,6 +49,11 @@ func New(t testing.TB, engine store.Engine) *DB {
 	if engine == store.PostgreSQL {
 		source = postgres(t)
 	}
+	return at(t, source)
+}
+
+func at(t testing.TB, source string) *DB {
+	t.Helper()
 	db := &DB{t: t, Source: source, Clock: NewClock(), faults: &faults{}}
 	db.Store = db.Open()
 	if _, err := db.Migrate(t.Context()); err != nil {

@@ -96,10 +96,9 @@ type Progress struct {
 	StatusURL   string // gives the line again; asked every few seconds
 }
 
-// A Toast says what was just done, with a way back.
+// A Toast says what was just done.
 type Toast struct {
 	Text    string
-	Undo    *Action
 	Trouble bool // stays until it is closed
 }
 
