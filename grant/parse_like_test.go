@@ -116,7 +116,7 @@ func (w *writer) value(likely []string, depth int) {
 	case depth > 6:
 		w.b.WriteString("1")
 	case text == "{":
-		w.object([]string{"data", "pass", "applicant", "authorizations", "id", "email"}, depth)
+		w.object([]string{"data", "pass", "applicant", "authorizations", "id", "email", "modalities", "scopes"}, depth)
 	case text == "[{":
 		w.items(depth, []string{"{", "{", "{", "{", "null"})
 	case text == "[":
