@@ -1,7 +1,6 @@
 package grant
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -10,9 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"guichet"
 )
@@ -25,105 +21,41 @@ var (
 	ErrUnusable = &guichet.Error{Kind: guichet.Invalid, Code: "unusable", Reason: "The delivery is signed but cannot be used."}
 )
 
-const maxDepth = 64
-
 // Parse reads a signed body. On ErrUnusable the event still holds what could be
 // read, so that the journal can say what it was about.
 func Parse(provider string, format Format, body []byte) (Event, error) {
 	event := Event{Provider: provider, Format: format, Name: UnknownEvent}
-	canonical, err := canonical(body)
+	d, err := open(body)
+	defer d.close()
 	if err != nil {
 		return event, ErrNotJSON.Because(err)
 	}
 	switch format {
 	case V1:
-		err = event.readV1(canonical)
+		err = event.readV1(d.root())
 	case V2, SourceAPI:
-		err = event.readV2(canonical)
+		err = event.readV2(d.root())
 	default:
 		return event, fmt.Errorf("grant: no format %q", format)
 	}
-	event.Identity = identity(event, canonical)
+	event.Identity = identity(event, d)
 	if err != nil {
 		return event, ErrUnusable.Because(err)
 	}
 	return event, nil
 }
 
-// canonical writes the same JSON value always in the same bytes: members in
-// order, strings with the same escapes, numbers as they came. It refuses what
-// two readers could understand differently: duplicate names, invalid UTF-8,
-// anything after the value.
-func canonical(body []byte) ([]byte, error) {
-	out, err := jsontext.AppendFormat(nil, body, jsontext.ReorderRawObjects(true))
-	if err != nil {
-		return nil, err
-	}
-	if len(out) == 0 || out[0] != '{' {
-		return nil, fmt.Errorf("not an object")
-	}
-	if bytes.Count(out, []byte("{"))+bytes.Count(out, []byte("[")) <= maxDepth {
-		return out, nil // nothing real has more
-	}
-	depth, inString := 0, false
-	for i := 0; i < len(out); i++ {
-		switch c := out[i]; {
-		case inString && c == '\\':
-			i++
-		case c == '"':
-			inString = !inString
-		case inString:
-		case c == '{' || c == '[':
-			if depth++; depth > maxDepth {
-				return nil, fmt.Errorf("more than %d levels", maxDepth)
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return out, nil
-}
-
 // identity makes a retry and a manual replay of one event the same, although
 // their bytes and signatures differ. Each part is preceded by its length so that
 // no two events share one.
-func identity(e Event, canonical []byte) [32]byte {
-	h := sha256.New()
-	var n [8]byte
+func identity(e Event, d *document) [32]byte {
+	all := d.scratch[:0]
 	for _, part := range []string{e.Provider, string(e.Format), e.ExternalID, e.Sent, strconv.FormatInt(e.FiredAt.Unix(), 10)} {
-		binary.BigEndian.PutUint64(n[:], uint64(len(part)))
-		h.Write(n[:])
-		h.Write([]byte(part))
+		all = binary.BigEndian.AppendUint64(all, uint64(len(part)))
+		all = append(all, part...)
 	}
-	h.Write(canonical)
-	return [32]byte(h.Sum(nil))
-}
-
-// text reads a string or a number as text, and anything else as nothing: a
-// telephone number sent as a number must not stop a revocation.
-type text string
-
-func (t *text) UnmarshalJSONFrom(d *jsontext.Decoder) error {
-	switch d.PeekKind() {
-	case '"':
-		tok, err := d.ReadToken()
-		if err != nil {
-			return err
-		}
-		*t = text(tok.String())
-		return nil
-	case '0':
-		v, err := d.ReadValue()
-		*t = text(v)
-		return err
-	default:
-		return d.SkipValue()
-	}
-}
-
-// clean takes the spaces around away, and the character that no PostgreSQL keeps.
-func (t text) clean() string {
-	return strings.TrimSpace(strings.ReplaceAll(string(t), "\x00", "\uFFFD"))
+	d.scratch = d.root().sorted(all)
+	return sha256.Sum256(d.scratch)
 }
 
 // cut keeps the beginning of a name.
@@ -135,87 +67,59 @@ func cut(s string) string {
 	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
-// list reads an array of T, and anything else as nothing.
-type list[T any] []T
-
-func (l *list[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
-	if d.PeekKind() != '[' {
-		return d.SkipValue()
-	}
-	return json.UnmarshalDecode(d, (*[]T)(l))
-}
-
-// object reads an object into T, and anything else as nothing.
-type object[T any] struct{ Value T }
-
-func (o *object[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
-	if d.PeekKind() != '{' {
-		return d.SkipValue()
-	}
-	return json.UnmarshalDecode(d, &o.Value)
-}
-
-// scopeSet reads scopes as v1 sends them (an object of flags) and as v2 does
-// (an array of names).
-type scopeSet []string
-
-func (s *scopeSet) UnmarshalJSONFrom(d *jsontext.Decoder) error {
-	switch d.PeekKind() {
+// scopes reads scopes as v1 sends them (an object of flags) and as v2 does (an
+// array of names).
+func (v value) scopes() (all []string) {
+	switch v.kind() {
 	case '[':
-		var names list[text]
-		if err := json.UnmarshalDecode(d, &names); err != nil {
-			return err
+		for name := range v.each() {
+			all = append(all, name.clean())
 		}
-		for _, n := range names {
-			*s = append(*s, n.clean())
-		}
-		return nil
 	case '{':
-		var flags map[string]jsontext.Value
-		if err := json.UnmarshalDecode(d, &flags); err != nil {
-			return err
-		}
-		for name, on := range flags {
-			if string(on) == "true" {
-				*s = append(*s, name)
+		for flag := range v.each() {
+			if flag.raw() == "true" {
+				all = append(all, unquote(flag.name()))
 			}
 		}
-		return nil
-	default:
-		return d.SkipValue()
 	}
+	return all
 }
 
-// envelope is what both formats have around their data.
-type envelope[T any] struct {
-	Event     text           `json:"event"`
-	FiredAt   text           `json:"fired_at"`
-	ModelType text           `json:"model_type"`
-	ModelID   text           `json:"model_id"`
-	Test      jsontext.Value `json:"test"`
-	Data      object[T]      `json:"data"`
-}
-
-// openEnvelope reads what is around the data and tells whether there is more: a
-// ping has nothing else.
-func openEnvelope[T any](e *Event, env envelope[T]) (more bool, err error) {
-	if string(env.Test) == "true" && env.Event == "" {
+// readEnvelope reads what both formats have around their data and tells whether
+// there is more: a ping has nothing else.
+func (e *Event) readEnvelope(body value) (more bool, err error) {
+	sent := body.at("event")
+	if sent.text() == "" && body.at("test").raw() == "true" {
 		e.Name, e.Sent = Ping, string(Ping)
 		return false, nil
 	}
-	e.Sent, e.ModelType = env.Event.clean(), env.ModelType.clean()
+	e.Sent, e.ModelType = sent.clean(), body.at("model_type").clean()
 	e.Name = nameOf(e.Sent)
 	// What is kept of a name that nobody knows must fit in an index; the body has it all.
 	e.Sent, e.ModelType = cut(e.Sent), cut(e.ModelType)
 	if e.Sent == "" {
 		return false, fmt.Errorf("no event name")
 	}
-	seconds, err := strconv.ParseInt(string(env.FiredAt), 10, 64)
+	seconds, err := strconv.ParseInt(body.at("fired_at").text(), 10, 64)
 	if err != nil || seconds <= 0 || seconds > 1<<36 {
 		return true, fmt.Errorf("fired_at is not a number of seconds")
 	}
 	e.FiredAt = time.Unix(seconds, 0).UTC()
 	return true, nil
+}
+
+// objects are the items of a list, which must be objects or nothing.
+func (v value) objects() (all []value, err error) {
+	if v.kind() != '[' {
+		return nil, nil
+	}
+	for item := range v.each() {
+		if k := item.kind(); k != '{' && k != 'n' {
+			return nil, fmt.Errorf("%s is a list of something else than objects", v.name())
+		}
+		all = append(all, item)
+	}
+	return all, nil
 }
 
 var externalID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
@@ -248,15 +152,41 @@ func (p *Payload) addContact(c Contact) {
 	if _, known := (Request{Contacts: p.Contacts}).Contact(c.Role); known || !validEmail(c.Email) {
 		return
 	}
+	if p.Contacts == nil {
+		p.Contacts = make([]Contact, 0, 3)
+	}
 	p.Contacts = append(p.Contacts, c)
 }
 
 func validEmail(s string) bool {
+	if len(s) <= 254 && plainEmail(s) {
+		return true
+	}
 	if len(s) > 254 || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 		return false
 	}
 	a, err := mail.ParseAddress(s)
 	return err == nil && a.Address == s && strings.Contains(s[strings.LastIndexByte(s, '@'):], ".")
+}
+
+// plainEmail tells whether an address is as nearly all are, and need not be looked
+// at more closely: letters, digits and _+- in words with dots between, around one @.
+func plainEmail(s string) bool {
+	at, dotted, last := false, false, byte('.') // a dot cannot come first, nor after a dot
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', 'A' <= c && c <= 'Z', c == '_', c == '+', c == '-':
+		case c == '.' && last != '.':
+			dotted = true
+		case c == '@' && last != '.' && !at:
+			at, dotted, c = true, false, '.'
+		default:
+			return false
+		}
+		last = c
+	}
+	return at && dotted && last != '.'
 }
 
 func statusOf(sent string) Status {
@@ -279,14 +209,11 @@ func statusOf(sent string) Status {
 	return ""
 }
 
-func instant(s text) time.Time {
+func instant(s string) time.Time {
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02 15:04:05 MST"} {
-		if t, err := time.Parse(layout, s.clean()); err == nil {
+		if t, err := time.Parse(layout, s); err == nil {
 			return t.UTC()
 		}
 	}
 	return time.Time{}
 }
-
-// trusted: canonical has refused these already.
-var trusted = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))

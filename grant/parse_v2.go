@@ -1,120 +1,81 @@
 package grant
 
-import (
-	"slices"
-
-	"github.com/go-json-experiment/json"
-)
-
-type v2Person struct {
-	UID        text `json:"uid"`
-	Email      text `json:"email"`
-	GivenName  text `json:"given_name"`
-	FamilyName text `json:"family_name"`
-	Phone      text `json:"phone_number"`
-	JobTitle   text `json:"job_title"`
-}
-
-type v2Form struct {
-	Intitule    text       `json:"intitule"`
-	Description text       `json:"description"`
-	Scopes      scopeSet   `json:"scopes"`
-	Modalities  list[text] `json:"modalities"`
-
-	BusinessEmail  text `json:"contact_metier_email"`
-	BusinessGiven  text `json:"contact_metier_given_name"`
-	BusinessFamily text `json:"contact_metier_family_name"`
-	BusinessPhone  text `json:"contact_metier_phone_number"`
-	BusinessJob    text `json:"contact_metier_job_title"`
-
-	TechnicalEmail  text `json:"contact_technique_email"`
-	TechnicalGiven  text `json:"contact_technique_given_name"`
-	TechnicalFamily text `json:"contact_technique_family_name"`
-	TechnicalPhone  text `json:"contact_technique_phone_number"`
-	TechnicalJob    text `json:"contact_technique_job_title"`
-}
-
-type v2Authorization struct {
-	ID         text           `json:"id"`
-	Definition text           `json:"definition_id"`
-	State      text           `json:"state"`
-	Revoked    bool           `json:"revoked"`
-	CreatedAt  text           `json:"created_at"`
-	Data       object[v2Form] `json:"data"`
-}
-
-type v2Data struct {
-	ID           text           `json:"id"`
-	PublicID     text           `json:"public_id"`
-	State        text           `json:"state"`
-	FormUID      text           `json:"form_uid"`
-	Reason       text           `json:"reason"`
-	Form         object[v2Form] `json:"data"`
-	Organization object[struct {
-		Name   text `json:"name"`
-		Legacy text `json:"raison_sociale"`
-		SIRET  text `json:"siret"`
-	}] `json:"organization"`
-	Applicant      object[v2Person]       `json:"applicant"`
-	Authorizations *list[v2Authorization] `json:"authorizations"`
-}
+import "fmt"
 
 // readV2 reads the format of DataPass v2: the request is data, what was written
 // in its form is data.data, and each approval is in data.authorizations.
-func (e *Event) readV2(body []byte) error {
-	var env envelope[v2Data]
-	if err := json.Unmarshal(body, &env, trusted); err != nil {
+func (e *Event) readV2(body value) error {
+	data := body.at("data")
+	listed := data.at("authorizations")
+	authorizations, err := listed.objects()
+	if err != nil {
 		return err
 	}
-	more, problem := openEnvelope(e, env)
+	for _, a := range authorizations {
+		if k := a.at("revoked").kind(); k != none && k != 't' && k != 'f' && k != 'n' {
+			return fmt.Errorf("revoked is neither true nor false")
+		}
+	}
+	more, problem := e.readEnvelope(body)
 	if !more {
 		return problem
 	}
-	e.ExternalID = env.ModelID.clean()
-	d := env.Data.Value
+	e.ExternalID = body.at("model_id").clean()
 	if e.ExternalID == "" {
-		e.ExternalID = d.ID.clean()
+		e.ExternalID = data.at("id").clean()
 	}
-	form, org := d.Form.Value, d.Organization.Value
+	form, organization, applicant := data.at("data"), data.at("organization"), data.at("applicant")
 	e.Payload = Payload{
-		Status:       statusOf(d.State.clean()),
-		PublicID:     d.PublicID.clean(),
-		Title:        form.Intitule.clean(),
-		Description:  form.Description.clean(),
-		Procedure:    d.FormUID.clean(),
-		SIRET:        org.SIRET.clean(),
-		Organization: org.Name.clean(),
-		Scopes:       form.Scopes,
-		Reason:       d.Reason.clean(),
-		Listed:       d.Authorizations != nil,
-		NoToken:      form.Modalities != nil && !slices.Contains(form.Modalities, "params"),
+		Status:       statusOf(data.at("state").clean()),
+		PublicID:     data.at("public_id").clean(),
+		Title:        form.at("intitule").clean(),
+		Description:  form.at("description").clean(),
+		Procedure:    data.at("form_uid").clean(),
+		SIRET:        organization.at("siret").clean(),
+		Organization: organization.at("name").clean(),
+		Scopes:       form.at("scopes").scopes(),
+		Reason:       data.at("reason").clean(),
+		Listed:       listed.kind() != none && listed.kind() != 'n',
+		NoToken:      form.at("modalities").excludes("params"),
 	}
 	if e.Payload.Organization == "" {
-		e.Payload.Organization = org.Legacy.clean()
+		e.Payload.Organization = organization.at("raison_sociale").clean()
 	}
-	a := d.Applicant.Value
 	e.Payload.addContact(Contact{
-		Role: Applicant, Email: string(a.Email), GivenName: a.GivenName.clean(), Surname: a.FamilyName.clean(),
-		Phone: a.Phone.clean(), JobTitle: a.JobTitle.clean(), UID: a.UID.clean(),
+		Role: Applicant, Email: applicant.at("email").text(), GivenName: applicant.at("given_name").clean(),
+		Surname: applicant.at("family_name").clean(), Phone: applicant.at("phone_number").clean(),
+		JobTitle: applicant.at("job_title").clean(), UID: applicant.at("uid").clean(),
 	})
 	e.Payload.addContact(Contact{
-		Role: BusinessContact, Email: string(form.BusinessEmail), GivenName: form.BusinessGiven.clean(),
-		Surname: form.BusinessFamily.clean(), Phone: form.BusinessPhone.clean(), JobTitle: form.BusinessJob.clean(),
+		Role: BusinessContact, Email: form.at("contact_metier_email").text(), GivenName: form.at("contact_metier_given_name").clean(),
+		Surname: form.at("contact_metier_family_name").clean(), Phone: form.at("contact_metier_phone_number").clean(),
+		JobTitle: form.at("contact_metier_job_title").clean(),
 	})
 	e.Payload.addContact(Contact{
-		Role: TechnicalContact, Email: string(form.TechnicalEmail), GivenName: form.TechnicalGiven.clean(),
-		Surname: form.TechnicalFamily.clean(), Phone: form.TechnicalPhone.clean(), JobTitle: form.TechnicalJob.clean(),
+		Role: TechnicalContact, Email: form.at("contact_technique_email").text(), GivenName: form.at("contact_technique_given_name").clean(),
+		Surname: form.at("contact_technique_family_name").clean(), Phone: form.at("contact_technique_phone_number").clean(),
+		JobTitle: form.at("contact_technique_job_title").clean(),
 	})
-	if d.Authorizations != nil {
-		for _, a := range *d.Authorizations {
-			e.Payload.Authorizations = append(e.Payload.Authorizations, Authorization{
-				ID: a.ID.clean(), Definition: a.Definition.clean(), State: a.State.clean(), Revoked: a.Revoked,
-				CreatedAt: instant(a.CreatedAt), Scopes: Scopes(a.Data.Value.Scopes), Title: a.Data.Value.Intitule.clean(),
-			})
-		}
+	for _, a := range authorizations {
+		written := a.at("data")
+		e.Payload.Authorizations = append(e.Payload.Authorizations, Authorization{
+			ID: a.at("id").clean(), Definition: a.at("definition_id").clean(), State: a.at("state").clean(),
+			Revoked: a.at("revoked").kind() == 't', CreatedAt: instant(a.at("created_at").clean()),
+			Scopes: Scopes(written.at("scopes").scopes()), Title: written.at("intitule").clean(),
+		})
 	}
 	if problem != nil {
 		return problem
 	}
 	return e.check()
+}
+
+// excludes tells whether the value is a list without this word.
+func (v value) excludes(word string) bool {
+	for item := range v.each() {
+		if item.text() == word {
+			return false
+		}
+	}
+	return v.kind() == '['
 }
