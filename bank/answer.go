@@ -57,6 +57,12 @@ func (d *Desk) Answer(ctx context.Context, by guichet.Actor, r Reply) (c Case, e
 			return d.expire(tx, &c)
 		}
 		takeoff, err = d.takeAnswer(tx, by, &c, r)
+		if errors.Is(err, ErrQuestionOver) {
+			// Another question may have followed: that is how the case stands.
+			if now, gone := tx.Find(Ref{Attempt: c.Attempt.ID}); gone == nil {
+				c = now
+			}
+		}
 		return err
 	})
 	if err == nil {

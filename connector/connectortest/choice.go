@@ -51,7 +51,7 @@ func choice(t *testing.T, s Subject) {
 // is chosen next, from the session of before, finds what was sent and sends
 // nothing.
 func choiceLost(t *testing.T, s Subject) {
-	for _, next := range []string{"sms", "mail", "app"} {
+	for _, next := range []string{"sms", "app"} {
 		h := Open(t, s, "choice")
 		h.faults(simbank.Fault{PathPrefix: "/choice", Method: "POST", Kind: simbank.FaultReset, Times: 1})
 		h.want(h.choose("sms"), bank.BankUnavailable, "")

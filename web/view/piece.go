@@ -137,6 +137,10 @@ type Field struct {
 // A Choice is one of a closed list.
 type Choice struct{ Value, Label string }
 
+// few tells whether the choices are shown side by side, rather than in a list to
+// open.
+func (f Field) few() bool { return len(f.Choices) > 0 && len(f.Choices) <= 8 }
+
 func (f Field) kind() string {
 	switch {
 	case f.Masked:
