@@ -50,7 +50,8 @@ func pages(ctx context.Context) map[string]templ.Component {
 	choice := question(ctx, "")
 	choice.Method, choice.Medium, choice.MediumLabel, choice.Resendable, choice.Prompt = view.AskChoice, "", "", false, "Comment voulez-vous confirmer que c’est bien vous ?"
 	choice.Fields = []view.Field{{Name: "way", Label: "Moyen de confirmation", Required: true, Choices: []view.Choice{
-		{Value: "sms", Label: "Code par SMS au 06 •• •• •• 12"}, {Value: "app", Label: "Validation dans l’application, sur « Galaxy S24 de Marie-Françoise »"},
+		{Value: "sms", Label: "Code par SMS au 06 •• •• •• 12"},
+		{Value: "app", Label: "Validation dans l’application, sur « Galaxy S24 de Marie-Françoise »"},
 		{Value: "mail", Label: "Code par courriel à m•••@courriel.test"},
 	}}}
 	unchosen := *choice

@@ -148,8 +148,10 @@ func (q Question) folded() bool {
 // masked is a space within a number shown in parts: "06 •• •• •• 12".
 var masked = regexp.MustCompile(`([0-9•*]{2}) ([0-9•*]{2})`)
 
-// unbroken keeps the parts of such a number on one line.
+// unbroken keeps the parts of such a number on one line, and guillemets with what
+// they hold.
 func unbroken(s string) string {
+	s = strings.NewReplacer("« ", "«\u00a0", " »", "\u00a0»").Replace(s)
 	for range 2 { // what one match ends with cannot begin the next
 		s = masked.ReplaceAllString(s, "$1\u00a0$2")
 	}

@@ -3,6 +3,8 @@ package view
 import (
 	"context"
 	"time"
+
+	"github.com/a-h/templ"
 )
 
 // A Link leads to another page.
@@ -32,6 +34,14 @@ type Action struct {
 	Key     string // the letter that does it while its row has the focus
 	Hidden  []Hidden
 	Confirm *Confirm // asked first; only for what cannot be undone
+}
+
+// keyed is the attribute that a script finds the action by, when it has a letter.
+func (a Action) keyed() templ.Attributes {
+	if a.Key == "" {
+		return nil
+	}
+	return templ.Attributes{"data-key": a.Key}
 }
 
 // A Hidden is a value that goes with an action, such as the version that the
