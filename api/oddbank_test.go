@@ -11,8 +11,8 @@ import (
 )
 
 // An oddBank is a bank of the outside world that asks what the simulated one does
-// not: to choose how to be known, one code after another, at its own pace. The
-// login chooses; what it knows between two runs is in the session alone.
+// not: one code after another, at its own pace. The login chooses; what it knows
+// between two runs is in the session alone.
 type oddBank struct {
 	mu   sync.Mutex
 	seen []string      // what reached it: login, "login/code"
@@ -58,14 +58,6 @@ func (b *oddBank) Run(ctx context.Context, run bank.Run, sink bank.Sink) bank.Re
 		<-ctx.Done()
 		close(b.gone)
 		return bank.Result{Outcome: bank.Outcome{Kind: bank.Cancelled}}
-	case login == "choice" && at == "":
-		return ask("chosen", bank.Question{Method: bank.Pick, Prompt: "Comment voulez-vous être reconnu ?", Fields: []bank.Field{{
-			ID: "means", Label: "Moyen", Required: true,
-			Choices: []bank.Choice{{Value: "sms", Label: "SMS au 06 •• •• •• 12"}, {Value: "mail", Label: "Message à c•••@example.org"}},
-		}}})
-	case login == "choice" && at == "chosen":
-		medium := map[string]string{"/sms": "06 •• •• •• 12", "/mail": "c•••@example.org"}[value]
-		return ask("second", bank.Question{Method: bank.OTPSent, Medium: medium, MediumType: strings.Trim(value, "/"), Fields: []bank.Field{code}})
 	case login == "twice" && at == "":
 		return ask("first", bank.Question{Method: bank.OTPSent, MediumType: "sms", Medium: "06 •• •• •• 12", Fields: []bank.Field{code}})
 	case login == "twice" && at == "first":
