@@ -2,8 +2,6 @@ package api_test
 
 import (
 	"context"
-	"strings"
-	"sync"
 
 	"guichet"
 	"guichet/bank"
@@ -14,8 +12,6 @@ import (
 // not: one code after another, at its own pace. The login chooses; what it knows
 // between two runs is in the session alone.
 type oddBank struct {
-	mu   sync.Mutex
-	seen []string      // what reached it: login, "login/code"
 	gone chan struct{} // closed when a run that hangs was told to stop
 	here chan struct{} // closed when such a run is at the bank
 }
@@ -30,23 +26,8 @@ func (b *oddBank) Institutions(context.Context) ([]bank.Institution, error) {
 	}}}, nil
 }
 
-// reached lists what reached it.
-func (b *oddBank) reached() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return strings.Join(b.seen, " ")
-}
-
 func (b *oddBank) Run(ctx context.Context, run bank.Run, sink bank.Sink) bank.Result {
-	login, value := run.Credentials["login"].Reveal(), ""
-	if run.Answer != nil {
-		for _, v := range run.Answer.Fields {
-			value = "/" + v.Reveal()
-		}
-	}
-	b.mu.Lock()
-	b.seen = append(b.seen, login+value)
-	b.mu.Unlock()
+	login := run.Credentials["login"].Reveal()
 	ask := func(state string, q bank.Question) bank.Result {
 		q.TriesLeft = -1
 		return bank.Result{State: guichet.Secret(state), Outcome: bank.Outcome{Kind: bank.Asks, TriesLeft: -1, Question: &q}}

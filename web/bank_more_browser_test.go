@@ -92,8 +92,7 @@ func oneAccessInABrowser(t *testing.T, s *browsing) {
 // to wait, with the form as it was, and may come back when the first is done.
 func oneLoginInABrowser(t *testing.T, s *browsing) {
 	first := s.opening(t, "otp")
-	other := &browsing{house: s.house, visitor: s.house.visitor("b@example.org"), browser: s.browser}
-	p := other.visitor.look(s.browser, "/init/new-bank?institution=sim", 360, "dark")
+	p := s.house.visitor("b@example.org").look(s.browser, "/init/new-bank?institution=sim", 360, "dark")
 	typeInto(t, p, "[name='fields.login']", "otp")
 	typeInto(t, p, "[name='fields.password']", bankPassword)
 	p.Do(key(kb.Enter))
