@@ -34,7 +34,7 @@ var interruptions = map[string]func(*scene){
 	"app then code":                (*scene).applicationThenCode,
 	"redirect":                     (*scene).redirect,
 	"captcha image":                (*scene).captchaImage,
-	"choice of method":             (*scene).choiceOfMethod,
+	"choice of method":             (*scene).chooseMail,
 	"concurrent on one access":     (*scene).concurrentOnOneAccess,
 	"concurrent on one bank login": (*scene).concurrentOnOneLogin,
 	"resend":                       (*scene).resend,
@@ -351,23 +351,6 @@ func (s *scene) captchaImage() {
 	}
 	digits := s.site.CaptchaAnswer("captcha")
 	s.call("PUT", "/api/accesses/"+s.access+"/fetch/accounts?wait=30", fmt.Sprintf(`{"fields":{"digits":%q}}`, digits)).is(200, "")
-}
-
-func (s *scene) choiceOfMethod() {
-	q := s.oddly("choice")
-	if q.text("attempt.challenge.method") != "choice" {
-		s.t.Fatalf("%s", q.raw)
-	}
-	at := "/api/accesses/" + s.access + "/fetch/accounts?wait=30"
-	s.call("PUT", at, `{"fields":{"means":"pigeon"}}`).is(422, "field_invalid")
-	then := s.call("PUT", at, `{"fields":{"means":"mail"}}`).is(202, "")
-	if then.text("attempt.challenge.method") != "otp_sent" || then.text("attempt.challenge.medium") != "c•••@example.org" {
-		s.t.Errorf("%s", then.raw)
-	}
-	s.code("654321").is(200, "")
-	if got := s.odd.reached(); got != "choice choice/mail choice/654321" {
-		s.t.Errorf("the bank saw %s", got)
-	}
 }
 
 // concurrentOnOneAccess: eight requests at once are one attempt, and one code.

@@ -2,8 +2,6 @@ package api_test
 
 import (
 	"context"
-	"strings"
-	"sync"
 
 	"guichet"
 	"guichet/bank"
@@ -11,11 +9,9 @@ import (
 )
 
 // An oddBank is a bank of the outside world that asks what the simulated one does
-// not: to choose how to be known, one code after another, at its own pace. The
-// login chooses; what it knows between two runs is in the session alone.
+// not: one code after another, at its own pace. The login chooses; what it knows
+// between two runs is in the session alone.
 type oddBank struct {
-	mu   sync.Mutex
-	seen []string      // what reached it: login, "login/code"
 	gone chan struct{} // closed when a run that hangs was told to stop
 	here chan struct{} // closed when such a run is at the bank
 }
@@ -30,23 +26,8 @@ func (b *oddBank) Institutions(context.Context) ([]bank.Institution, error) {
 	}}}, nil
 }
 
-// reached lists what reached it.
-func (b *oddBank) reached() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return strings.Join(b.seen, " ")
-}
-
 func (b *oddBank) Run(ctx context.Context, run bank.Run, sink bank.Sink) bank.Result {
-	login, value := run.Credentials["login"].Reveal(), ""
-	if run.Answer != nil {
-		for _, v := range run.Answer.Fields {
-			value = "/" + v.Reveal()
-		}
-	}
-	b.mu.Lock()
-	b.seen = append(b.seen, login+value)
-	b.mu.Unlock()
+	login := run.Credentials["login"].Reveal()
 	ask := func(state string, q bank.Question) bank.Result {
 		q.TriesLeft = -1
 		return bank.Result{State: guichet.Secret(state), Outcome: bank.Outcome{Kind: bank.Asks, TriesLeft: -1, Question: &q}}
@@ -58,14 +39,6 @@ func (b *oddBank) Run(ctx context.Context, run bank.Run, sink bank.Sink) bank.Re
 		<-ctx.Done()
 		close(b.gone)
 		return bank.Result{Outcome: bank.Outcome{Kind: bank.Cancelled}}
-	case login == "choice" && at == "":
-		return ask("chosen", bank.Question{Method: bank.Pick, Prompt: "Comment voulez-vous être reconnu ?", Fields: []bank.Field{{
-			ID: "means", Label: "Moyen", Required: true,
-			Choices: []bank.Choice{{Value: "sms", Label: "SMS au 06 •• •• •• 12"}, {Value: "mail", Label: "Message à c•••@example.org"}},
-		}}})
-	case login == "choice" && at == "chosen":
-		medium := map[string]string{"/sms": "06 •• •• •• 12", "/mail": "c•••@example.org"}[value]
-		return ask("second", bank.Question{Method: bank.OTPSent, Medium: medium, MediumType: strings.Trim(value, "/"), Fields: []bank.Field{code}})
 	case login == "twice" && at == "":
 		return ask("first", bank.Question{Method: bank.OTPSent, MediumType: "sms", Medium: "06 •• •• •• 12", Fields: []bank.Field{code}})
 	case login == "twice" && at == "first":

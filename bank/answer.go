@@ -50,6 +50,7 @@ func (d *Desk) Answer(ctx context.Context, by guichet.Actor, r Reply) (c Case, e
 			return err
 		}
 		if r.Key != "" && slices.Contains(c.Challenge.Keys, r.Key) {
+			c = standing(tx, c)
 			return nil // the same request again
 		}
 		if overdue(c, d.Clock.Now()) {
@@ -57,6 +58,9 @@ func (d *Desk) Answer(ctx context.Context, by guichet.Actor, r Reply) (c Case, e
 			return d.expire(tx, &c)
 		}
 		takeoff, err = d.takeAnswer(tx, by, &c, r)
+		if errors.Is(err, ErrQuestionOver) {
+			c = standing(tx, c)
+		}
 		return err
 	})
 	if err == nil {
@@ -68,6 +72,19 @@ func (d *Desk) Answer(ctx context.Context, by guichet.Actor, r Reply) (c Case, e
 		d.launch(c, &Answer{Method: c.Challenge.Question.Method, Fields: r.Fields, Resend: r.Resend})
 	}
 	return c, err
+}
+
+// standing is the case with the question that stands now, where another one has
+// followed the one that was answered.
+func standing(tx Tx, c Case) Case {
+	if c.Challenge.Status.Live() || !c.Attempt.State.Live() {
+		return c
+	}
+	now, err := tx.Find(Ref{Attempt: c.Attempt.ID})
+	if err != nil {
+		return c
+	}
+	return now
 }
 
 // takeAnswer moves the question and the attempt, and takes the lease, before

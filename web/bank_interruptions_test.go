@@ -27,6 +27,14 @@ func TestInterruptionsInABrowser(t *testing.T) {
 		"captcha image":             captchaInABrowser,
 		"redirect":                  redirectInABrowser,
 		"app then code":             appThenCodeInABrowser,
+		"choice, two tabs":          choiceInTwoTabs,
+		"choice of the app":         choiceOfApp,
+		"choice at an outage":       choiceAtAnOutage,
+		"cancel a refresh":          cancelRefreshInABrowser,
+		"outage while waiting":      outageInABrowser,
+		"resend":                    resendInABrowser,
+		"concurrent on one access":  oneAccessInABrowser,
+		"concurrent on one login":   oneLoginInABrowser,
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, storetest.New(t, "sqlite"))

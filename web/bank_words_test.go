@@ -90,7 +90,7 @@ func TestEveryRefusalHasWords(t *testing.T) {
 	}
 	for _, kind := range bank.OutcomeKinds() {
 		if p := problemOf(bank.Challenge{LastOutcome: kind}, bank.Attempt{}); p != "" {
-			keys = append(keys, "question.problem."+p)
+			keys = append(keys, "question.problem."+p, "question.choice_problem."+p)
 		}
 	}
 	for _, m := range []string{"sms", "mail", "call", "app", "device", ""} {

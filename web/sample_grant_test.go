@@ -106,7 +106,7 @@ func alerts(ctx context.Context) view.AlertList {
 }
 
 func alertSamples(ctx context.Context) []view.Alert {
-	seen := []view.Action{{Label: view.Say(ctx, "alert.seen"), URL: "/alerts/2/acknowledge", Post: true}}
+	seen := []view.Action{{Label: view.Say(ctx, "alert.seen"), URL: "/alerts/2/acknowledge", Post: true, Key: "x"}}
 	return []view.Alert{
 		alert(ctx),
 		{ID: "2", Kind: "gateway_silent", Subject: "edge-2", Params: []any{"Name", "edge-2"}, OpenedAt: ago(50 * time.Minute), Actions: seen},

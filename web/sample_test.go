@@ -47,6 +47,15 @@ func pages(ctx context.Context) map[string]templ.Component {
 	expired.Expired, expired.Creation = true, true
 	app := question(ctx, "")
 	app.Method, app.Resendable, app.StatusURL, app.Prompt = view.AskApp, false, "", "Ouvrez Ma Banque et confirmez la connexion depuis « Guichet »."
+	choice := question(ctx, "")
+	choice.Method, choice.Medium, choice.MediumLabel, choice.Resendable, choice.Prompt = view.AskChoice, "", "", false, "Comment voulez-vous confirmer que c’est bien vous ?"
+	choice.Fields = []view.Field{{Name: "way", Label: "Moyen de confirmation", Required: true, Choices: []view.Choice{
+		{Value: "sms", Label: "Code par SMS au 06 •• •• •• 12"},
+		{Value: "app", Label: "Validation dans l’application, sur « Galaxy S24 de Marie-Françoise »"},
+		{Value: "mail", Label: "Code par courriel à m•••@courriel.test"},
+	}}}
+	unchosen := *choice
+	unchosen.Problem = "unavailable"
 	opening := frame(nil)
 	opening.Question = withCreation(question(ctx, ""))
 	live := frame(waits)
@@ -73,6 +82,8 @@ func pages(ctx context.Context) map[string]templ.Component {
 		"new-access-fail":   view.NewAccessPage(frame(waits), failed),
 		"question":          view.QuestionPage(*withCreation(question(ctx, "wrong"))),
 		"question-app":      view.QuestionPage(*app),
+		"question-choice":   view.QuestionPage(*withCreation(choice)),
+		"question-chosen":   view.QuestionPage(unchosen),
 		"question-late":     view.QuestionPage(*expired),
 		"question-dialog":   view.OperationsPage(asked, operations(ctx)),
 		"question-creation": view.AccessesPage(opening, accesses(ctx)),

@@ -28,6 +28,9 @@ func Run(t *testing.T, s Subject) {
 		"application, killed, and asked once":      application,
 		"application refused, or forgotten":        applicationRefused,
 		"application, then code":                   applicationThenCode,
+		"choice of method":                         choice,
+		"choice whose answer is lost":              choiceLost,
+		"choice of what is not offered":            choiceInvalid,
 		"redirect":                                 redirect,
 		"captcha":                                  captcha,
 		"the night disturbs nobody":                night,
@@ -282,7 +285,7 @@ func captcha(t *testing.T, s Subject) {
 }
 
 func night(t *testing.T, s Subject) {
-	for login, reason := range map[string]string{"otp": "sca", "app": "sca", "app-otp": "sca", "captcha": "sca", "redirect": "redirect"} {
+	for login, reason := range map[string]string{"otp": "sca", "app": "sca", "app-otp": "sca", "captcha": "sca", "choice": "sca", "redirect": "redirect"} {
 		h := Open(t, s, login)
 		if o := h.want(h.Alone(), bank.InteractionRequired, ""); o.Reason != reason {
 			t.Errorf("%s: %+v", login, o)

@@ -29,6 +29,7 @@ const (
 // The ids of the fields that answer questions.
 const (
 	FieldCode   = "code"   // of a code sent: six digits
+	FieldWay    = "way"    // of a choice: how to be asked
 	FieldDigits = "digits" // of a captcha
 	FieldURL    = "url"    // of a redirect: the address the bank sent back to, or the code it showed
 )

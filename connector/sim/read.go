@@ -110,6 +110,7 @@ type place string
 const (
 	placeLogin    place = "login"
 	placeAccounts place = "accounts"
+	placeChoice   place = "choice"    // of how to be asked
 	placeSendCode place = "send_code" // a code can be asked for
 	placeCode     place = "code"      // a code was sent
 	placeAskApp   place = "ask_app"   // a validation can be asked for
@@ -127,6 +128,7 @@ func (p page) place() place {
 		place  place
 	}{
 		{"/login", placeLogin},
+		{"/choice", placeChoice},
 		{"/otp", placeCode},
 		{"/otp/send", placeSendCode},
 		{"/app/finish", placeApp},

@@ -27,6 +27,8 @@ func (r *run) proceed(ctx context.Context) (bank.Outcome, error) {
 		return r.logIn(ctx)
 	}
 	switch r.session.step {
+	case stepChoice:
+		return r.answerChoice(ctx, *r.order.Answer)
 	case stepCode:
 		return r.answerCode(ctx, *r.order.Answer)
 	case stepApp:
@@ -76,7 +78,7 @@ func (r *run) follow(ctx context.Context, p page) (bank.Outcome, error) {
 	switch at := p.place(); at {
 	case placeAccounts:
 		return r.read(ctx, p)
-	case placeSendCode, placeCode, placeAskApp, placeApp, placeCaptcha, placeRedirect:
+	case placeChoice, placeSendCode, placeCode, placeAskApp, placeApp, placeCaptcha, placeRedirect:
 		if !r.order.Present {
 			// Up to here the bank disturbed nobody: it sends a code or a demand when
 			// its button is pressed, and that is what we do not do.
@@ -137,12 +139,24 @@ func (r *run) question(ctx context.Context, p page) (bank.Question, error) {
 	q := bank.Question{Prompt: p.words(), Deadline: p.deadline(r.order.Now), TriesLeft: p.tries()}
 	var hidden form
 	switch p.place() {
+	case placeChoice:
+		r.session.step = stepChoice
+		hidden = p.forms["/choice"]
+		ways, err := p.ways()
+		if err != nil {
+			return q, err
+		}
+		q.Method = bank.Pick
+		q.Fields = []bank.Field{{ID: FieldWay, Label: "Moyen de confirmation", Choices: ways, Required: true}}
 	case placeCode:
 		r.session.step = stepCode
 		hidden = p.forms["/otp"]
 		q.Method, q.MediumType, q.Resendable = bank.OTPSent, "sms", true
 		q.Medium = between(q.Prompt, "SMS au ", ". ")
 		q.Fields = []bank.Field{{ID: FieldCode, Label: "Code reçu par SMS", Pattern: `[0-9]{6}`, Required: true}}
+		if address := between(q.Prompt, "courriel à ", ". "); address != "" {
+			q.MediumType, q.Medium, q.Fields[0].Label = "mail", address, "Code reçu par courriel"
+		}
 	case placeApp:
 		r.session.step = stepApp
 		hidden = p.forms["/app/finish"]

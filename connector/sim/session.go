@@ -25,6 +25,7 @@ type step string
 
 const (
 	stepNone     step = ""
+	stepChoice   step = "choice"
 	stepCode     step = "code"
 	stepApp      step = "app"
 	stepCaptcha  step = "captcha"

@@ -79,13 +79,13 @@ func TestCodeThenNothingForHalfAYear(t *testing.T) {
 // Nobody is there: whatever the bank would ask, no phone rings.
 func TestNightDisturbsNobody(t *testing.T) {
 	site, address := open(t)
-	for login, reason := range map[string]string{"otp": "sca", "app": "sca", "app-otp": "sca", "captcha": "sca", "redirect": "redirect"} {
+	for login, reason := range map[string]string{"otp": "sca", "app": "sca", "app-otp": "sca", "captcha": "sca", "choice": "sca", "redirect": "redirect"} {
 		got := want(t, newDesk(t, address, login).alone(), bank.InteractionRequired, "")
 		if got.Reason != reason {
 			t.Errorf("%s: reason %q", login, got.Reason)
 		}
 	}
-	if got := site.Counters(""); got.CodesSent != 0 || got.AppAsked != 0 || got.Logins != 5 {
+	if got := site.Counters(""); got.CodesSent != 0 || got.AppAsked != 0 || got.Logins != 6 {
 		t.Errorf("the bank saw %+v", got)
 	}
 }

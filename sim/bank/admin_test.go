@@ -228,7 +228,7 @@ func TestStoriesAreListed(t *testing.T) {
 			t.Errorf("%s says nothing", s.Name)
 		}
 	}
-	want := "simple otp app-otp app redirect captcha wrongpass expiredpass banned terms outage slow garbage hang many"
+	want := "simple otp app-otp app choice redirect captcha wrongpass expiredpass banned terms outage slow garbage hang many"
 	if got := strings.Join(names, " "); got != want {
 		t.Errorf("stories %s, want %s", got, want)
 	}

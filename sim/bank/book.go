@@ -98,7 +98,7 @@ func writeBook(login string, story Story, today time.Time) *book {
 	livret := account{name: "Livret A", number: p.number(2), refs: true, opening: p.livretBefore(start)}
 	joint := account{name: "Compte joint", number: p.number(4), opening: jointOpening}
 	card := account{
-		name: "Carte Visa Premier à débit différé", number: "4970 XXXX XXXX " + p.number(3)[7:],
+		name: "Carte Visa Premier à débit différé", number: "4970 **** **** " + p.number(3)[7:],
 		parent: current.number, card: true,
 	}
 	for first := start; !first.After(today); first = first.AddDate(0, 1, 0) {
@@ -203,6 +203,9 @@ var (
 	bakeries   = []string{"BOULANGERIE MÉLANIE", "AU PÉTRIN D'ANTAN", "MAISON LEVAIN"}
 	phones     = []string{"iPhone", "Pixel 9", "Fairphone", "Galaxy S24"}
 )
+
+// mail is the address of a customer as the bank shows it.
+func (p profile) mail() string { return strings.ToLower(p.name[:1]) + "•••@courriel.test" }
 
 func profileOf(login string) profile {
 	r := random(login, "profile")

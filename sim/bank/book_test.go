@@ -331,3 +331,30 @@ func TestIBANsAreValid(t *testing.T) {
 		}
 	})
 }
+
+// Nobody prints the number of a card whole.
+func TestCardNumberIsMasked(t *testing.T) {
+	masked := regexp.MustCompile(`^4970 \*{4} \*{4} \d{4}$`)
+	b := writeBook("simple", StoryOf("simple"), midnight(noon))
+	var number string
+	for _, a := range b.accounts {
+		if a.card {
+			number = a.number
+		}
+	}
+	if !masked.MatchString(number) {
+		t.Errorf("the card is shown as %q", number)
+	}
+	summaries := 0
+	for _, o := range b.accounts[0].ops {
+		if strings.HasPrefix(o.label, "RELEVE DIFFERE CARTE ") {
+			summaries++
+			if o.label != "RELEVE DIFFERE CARTE "+number {
+				t.Errorf("%q is of another card than %q", o.label, number)
+			}
+		}
+	}
+	if summaries == 0 {
+		t.Error("no summary of the card")
+	}
+}

@@ -8,7 +8,9 @@ type Counters struct {
 	LoginsRefused   int `json:"logins_refused"` // wrong password, locked or banned
 	LoginsTrusted   int `json:"logins_trusted"` // accepted from a device the bank trusts
 	DevicesTrusted  int `json:"devices_trusted"`
-	CodesSent       int `json:"codes_sent"` // resends included
+	Choices         int `json:"choices"`      // of how to confirm
+	CodesSent       int `json:"codes_sent"`   // resends included
+	CodesMailed     int `json:"codes_mailed"` // of those sent, the ones by mail
 	Resends         int `json:"resends"`
 	CodesTried      int `json:"codes_tried"` // expired ones included
 	CodesWrong      int `json:"codes_wrong"`

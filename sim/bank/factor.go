@@ -10,7 +10,8 @@ type codePage struct {
 	Token   string
 	Resend  string // the token again, for the second form of the page
 	Alert   string
-	Phone   string
+	Way     string // "par SMS au 06 •• •• •• 12"
+	Label   string // of what to type
 	Sent    bool
 	Expired bool
 	Left    string // time left: "4 min 12 s"
@@ -26,9 +27,13 @@ func (v *visit) showCode(alert string) reply {
 	}
 	token := v.freshToken()
 	left := v.session.codeSent.Add(codeLife).Sub(v.now)
+	wayWords, label := "par SMS au "+v.profile().phone, "Code reçu par SMS"
+	if v.session.way == wayMail {
+		wayWords, label = "par courriel à "+v.profile().mail(), "Code reçu par courriel"
+	}
 	return reply{page: "otp", data: codePage{
 		frame: v.frame("Confirmez votre identité"), Token: token, Resend: token, Alert: alert,
-		Phone: v.profile().phone, Sent: !v.session.codeSent.IsZero(), Expired: left <= 0, Left: minutes(left),
+		Way: wayWords, Label: label, Sent: !v.session.codeSent.IsZero(), Expired: left <= 0, Left: minutes(left),
 	}}
 }
 
@@ -39,9 +44,19 @@ func sendCode(v *visit) reply {
 	if !v.spendToken() {
 		return v.showCode(staleForm)
 	}
-	v.session.codeSent = v.now
-	v.count(func(c *Counters) { c.CodesSent++ })
+	v.send()
 	return goTo("/otp")
+}
+
+// send sends a code the way of the session.
+func (v *visit) send() {
+	v.session.codeSent = v.now
+	v.count(func(c *Counters) {
+		c.CodesSent++
+		if v.session.way == wayMail {
+			c.CodesMailed++
+		}
+	})
 }
 
 func resendCode(v *visit) reply {
@@ -51,8 +66,8 @@ func resendCode(v *visit) reply {
 	if !v.spendToken() {
 		return v.showCode(staleForm)
 	}
-	v.session.codeSent = v.now
-	v.count(func(c *Counters) { c.CodesSent++; c.Resends++ })
+	v.send()
+	v.count(func(c *Counters) { c.Resends++ })
 	return v.showCode("Un nouveau code vient de vous être envoyé.")
 }
 
@@ -142,9 +157,14 @@ func askApp(v *visit) reply {
 	if !v.spendToken() {
 		return v.showApp(staleForm)
 	}
+	v.ring()
+	return goTo("/app")
+}
+
+// ring shows a demand on the customer's phone.
+func (v *visit) ring() {
 	v.session.approval = &approval{id: v.site.clock.NewSecret().Reveal(), asked: v.now, decision: v.customer.decision}
 	v.count(func(c *Counters) { c.AppAsked++ })
-	return goTo("/app")
 }
 
 // status is what the phone said by then.

@@ -65,7 +65,7 @@ func (p profile) month(first time.Time) month {
 
 	current := p.diary(first, "current")
 	p.livelihood(current, saved)
-	current.note(last.Day(), debit, "RELEVE DIFFERE CARTE 4970 XXXX XXXX "+p.number(3)[7:])
+	current.note(last.Day(), debit, "RELEVE DIFFERE CARTE 4970 **** **** "+p.number(3)[7:])
 	share := current.sum()
 	current.note(27, -share, "VIR INSTANTANE VERS COMPTE JOINT")
 

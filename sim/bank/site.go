@@ -64,6 +64,8 @@ func (s *Site) routes() {
 		"POST /terms":                acceptTerms,
 		"GET /password":              passwordForm,
 		"POST /password":             renewPassword,
+		"GET /choice":                choiceForm,
+		"POST /choice":               choose,
 		"GET /otp":                   codeForm,
 		"POST /otp":                  tryCode,
 		"POST /otp/send":             sendCode,

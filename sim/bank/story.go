@@ -24,6 +24,7 @@ var stories = []Story{
 	{Name: "otp", Tale: "Code reçu par SMS : 123456. Tout autre code est faux ; le troisième bloque l’accès.", factors: []step{stepCode}},
 	{Name: "app-otp", Tale: "Validation dans l’application, puis code par SMS.", factors: []step{stepApp, stepCode}},
 	{Name: "app", Tale: "Validation dans l’application, acquise 3 secondes après la demande.", factors: []step{stepApp}},
+	{Name: "choice", Tale: "La banque propose plusieurs moyens (SMS, application, courriel) et n’envoie rien avant le choix. Code : 123456.", factors: []step{stepChoice}},
 	{Name: "redirect", Tale: "Autorisation sur le site de la banque, puis retour avec un code à usage unique.", factors: []step{stepAuthorize}},
 	{Name: "captcha", Tale: "Chiffres à recopier depuis une image.", factors: []step{stepCaptcha}},
 	{Name: "wrongpass", Tale: "Tous les mots de passe sont faux.", wrongPassword: true},
@@ -67,6 +68,7 @@ const (
 	stepPassword  step = "password"
 	stepRenew     step = "renew"
 	stepTerms     step = "terms"
+	stepChoice    step = "choice" // of how to confirm; then one of the next two
 	stepCode      step = "code"
 	stepApp       step = "app"
 	stepCaptcha   step = "captcha"
@@ -81,6 +83,8 @@ func (s step) address() string {
 		return "/password"
 	case stepTerms:
 		return "/terms"
+	case stepChoice:
+		return "/choice"
 	case stepCode:
 		return "/otp"
 	case stepApp:

@@ -14,7 +14,7 @@ import (
 func TestStoryOfTakesTheLongestName(t *testing.T) {
 	for login, want := range map[string]string{
 		"simple": "simple", "otp": "otp", "otp2": "otp", "otp-claire": "otp", "app": "app", "app2": "app",
-		"app-otp": "app-otp", "app-otp-3": "app-otp", "marie": "simple", "": "simple", "notp": "simple",
+		"app-otp": "app-otp", "app-otp-3": "app-otp", "choice-2": "choice", "marie": "simple", "": "simple", "notp": "simple",
 		"wrongpass": "wrongpass", "many-9": "many",
 	} {
 		if got := StoryOf(login).Name; got != want {

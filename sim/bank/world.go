@@ -70,6 +70,7 @@ type session struct {
 	token    string // of the form last shown; good once
 	used     time.Time
 	codeSent time.Time // zero while no code was asked for
+	way      string    // how it is sent; empty: by SMS
 	approval *approval // nil while the application was not asked
 	digits   string    // of the captcha shown
 	wrong    int       // captchas

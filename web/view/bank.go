@@ -2,6 +2,7 @@ package view
 
 import (
 	"context"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -136,6 +137,33 @@ func (q Question) doing(ctx context.Context) string {
 	default:
 		return Say(ctx, "question.waiting_app")
 	}
+}
+
+// folded tells whether what the bank writes is shown on demand only: our own
+// sentence says it already.
+func (q Question) folded() bool {
+	return q.Prompt != "" && (q.Method == AskCode && q.MediumLabel != "" || q.Method == AskChoice)
+}
+
+// masked is a space within a number shown in parts: "06 •• •• •• 12".
+var masked = regexp.MustCompile(`([0-9•*]{2}) ([0-9•*]{2})`)
+
+// unbroken keeps the parts of such a number on one line, and guillemets with what
+// they hold.
+func unbroken(s string) string {
+	s = strings.NewReplacer("« ", "«\u00a0", " »", "\u00a0»").Replace(s)
+	for range 2 { // what one match ends with cannot begin the next
+		s = masked.ReplaceAllString(s, "$1\u00a0$2")
+	}
+	return s
+}
+
+// verb is what the button of the answer does.
+func (q Question) verb(ctx context.Context) string {
+	if q.Method == AskChoice {
+		return Say(ctx, "question.choose")
+	}
+	return Say(ctx, "question.confirm")
 }
 
 // purpose ends the sentence: what the answer will make possible.

@@ -3,6 +3,8 @@ package view
 import (
 	"context"
 	"time"
+
+	"github.com/a-h/templ"
 )
 
 // A Link leads to another page.
@@ -32,6 +34,14 @@ type Action struct {
 	Key     string // the letter that does it while its row has the focus
 	Hidden  []Hidden
 	Confirm *Confirm // asked first; only for what cannot be undone
+}
+
+// keyed is the attribute that a script finds the action by, when it has a letter.
+func (a Action) keyed() templ.Attributes {
+	if a.Key == "" {
+		return nil
+	}
+	return templ.Attributes{"data-key": a.Key}
 }
 
 // A Hidden is a value that goes with an action, such as the version that the
@@ -135,6 +145,10 @@ type Field struct {
 
 // A Choice is one of a closed list.
 type Choice struct{ Value, Label string }
+
+// few tells whether the choices are shown side by side, rather than in a list to
+// open.
+func (f Field) few() bool { return len(f.Choices) > 0 && len(f.Choices) <= 8 }
 
 func (f Field) kind() string {
 	switch {

@@ -16,6 +16,7 @@ from woob.exceptions import (
     AppValidationExpired,
     BrowserIncorrectPassword,
     BrowserPasswordExpired,
+    BrowserQuestion,
     BrowserRedirect,
     BrowserUnavailable,
     BrowserUserBanned,
@@ -24,12 +25,14 @@ from woob.exceptions import (
     ScrapingBlocked,
     SentOTPQuestion,
 )
+from woob.tools.value import Value
 
 from .pages import (
     AccountsPage,
     AppPage,
     AppStatusPage,
     CaptchaPage,
+    ChoicePage,
     CodePage,
     HistoryPage,
     LoginPage,
@@ -45,10 +48,11 @@ class GuichetSimBrowser(TwoFactorBrowser):
     HAS_CREDENTIALS_ONLY = True
     STATE_DURATION = 5
     TWOFA_DURATION = 60 * 24 * 180
-    SKIP_LOCATE_BROWSER_ON_CONFIG_VALUES = ("code", "resume", "auth_uri", "captcha_response")
+    SKIP_LOCATE_BROWSER_ON_CONFIG_VALUES = ("way", "code", "resume", "auth_uri", "captcha_response")
     __states__ = ("form_token", "app_id")
 
     login = URL(r"/login$", r"/login\?", LoginPage)
+    choice = URL(r"/choice$", ChoicePage)
     send_code = URL(r"/otp/send$", CodePage)
     code_page = URL(r"/otp$", CodePage)
     app = URL(r"/app$", AppPage)
@@ -70,6 +74,7 @@ class GuichetSimBrowser(TwoFactorBrowser):
         self.form_token = None
         self.app_id = None
         self.AUTHENTICATION_METHODS = {
+            "way": self.handle_choice,
             "code": self.handle_code,
             "resume": self.handle_polling,
             "auth_uri": self.handle_redirect,
@@ -101,6 +106,10 @@ class GuichetSimBrowser(TwoFactorBrowser):
             raise BrowserPasswordExpired(page.message())
         if isinstance(page, TermsPage):
             raise ActionNeeded(page.message(), locale="fr-FR", action_type=ActionType.ACKNOWLEDGE)
+        if isinstance(page, ChoicePage):
+            self.check_interactive()
+            self.form_token = page.token("/choice")
+            raise BrowserQuestion(Value("way", label=page.message(), choices=page.ways()))
         if isinstance(page, CodePage):
             self.ask_code()
         if isinstance(page, AppPage):
@@ -131,13 +140,27 @@ class GuichetSimBrowser(TwoFactorBrowser):
         if not self.page.was_sent():
             self.page.send()
         self.form_token = self.page.token("/otp")
+        medium, address = self.page.medium()
         raise SentOTPQuestion(
             "code",
-            medium_type=OTPSentType.SMS,
-            medium_label=self.page.phone(),
+            medium_type=OTPSentType.EMAIL if medium == "courriel" else OTPSentType.SMS,
+            medium_label=address,
             message=self.page.message(),
             expires_at=self.page.expires_at(),
         )
+
+    def handle_choice(self):
+        data = {"jeton": self.form_token, "moyen": self.config["way"].get()}
+        self.choice.go(data=data)
+        if isinstance(self.page, ChoicePage) and self.page.is_stale():
+            data["jeton"] = self.page.token("/choice")
+            self.choice.go(data=data)
+        if isinstance(self.page, ChoicePage):
+            raise BrowserIncorrectPassword(self.page.alert(), bad_fields=["way"])
+        if isinstance(self.page, LoginPage):
+            raise AppValidationExpired(self.page.alert())
+        # An earlier choice may have been taken and its answer lost: what the bank sent then is asked about.
+        self.follow()
 
     def handle_code(self):
         data = {"jeton": self.form_token, "code": self.config["code"].get()}

@@ -21,6 +21,7 @@ class GuichetSimModule(Module, CapBank):
         Value("website", label="Adresse de la banque", default="http://127.0.0.1:8090", required=False),
         ValueTransient("request_information"),
         ValueTransient("resume"),
+        ValueTransient("way"),
         ValueTransient("code", regexp=r"^\d{6}$"),
         ValueTransient("auth_uri"),
         ValueTransient("captcha_response"),

@@ -48,6 +48,16 @@ class LoginPage(Page):
         form.submit()
 
 
+class ChoicePage(Page):
+    is_here = '//form[@action="/choice"]'
+
+    def ways(self):
+        """What can be chosen, in the bank's words."""
+        found = self.doc.xpath('//form[@action="/choice"]//label[input[@type="radio" and @name="moyen"]]')
+        assert found, "a choice without ways to confirm"
+        return {Attr("./input", "value")(label): CleanText(".")(label) for label in found}
+
+
 class CodePage(Page):
     is_here = '//form[@action="/otp" or @action="/otp/send"]'
 
@@ -58,9 +68,10 @@ class CodePage(Page):
         self.get_form(xpath='//form[@action="/otp/send"]').submit()
         # What follows is the browser's page.
 
-    def phone(self):
-        found = re.search(r"SMS au (.+?)\. ", self.message())
-        return found[1] if found else None
+    def medium(self):
+        """How the code was sent, and where to."""
+        found = re.search(r"par (SMS|courriel) (?:au|à) (.+?)\. ", self.message())
+        return (found[1], found[2]) if found else (None, None)
 
 
 class AppPage(Page):
