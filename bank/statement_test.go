@@ -101,6 +101,15 @@ func TestImportIsWhole(t *testing.T) {
 		if _, _, err := h.Fetch(t.Context(), somebody, bank.Refresh{Access: access, Purpose: bank.RefreshAccounts, Credentials: form("simple")}); !errors.Is(err, bank.ErrNoInstitution) {
 			t.Errorf("a fetch with credentials where no bank is: %v", err)
 		}
+		name, yes := "Mes relevés", true
+		if c, err := h.Amend(t.Context(), somebody, access, bank.Amendment{Label: &name}); err != nil || c.Access.Label != name || !c.Access.NextPoll.IsZero() {
+			t.Errorf("named: %+v, %v", c.Access, err)
+		}
+		for _, m := range []bank.Amendment{{NightOff: &yes}, {Lend: &yes}, {Disabled: &yes}, {Credentials: form("simple")}} {
+			if _, err := h.Amend(t.Context(), somebody, access, m); !errors.Is(err, bank.ErrNoInstitution) {
+				t.Errorf("%+v: %v", m, err)
+			}
+		}
 		if err := h.Delete(t.Context(), somebody, access); err != nil {
 			t.Fatal(err)
 		}

@@ -92,8 +92,9 @@ func TestLimitInABrowser(t *testing.T) {
 	tab(t, p, opener("/limit"))
 	p.Do(key(kb.Enter))
 	until(t, p, `document.querySelector("dialog[open]")?.contains(document.activeElement)`)
-	for _, violation := range p.Axe() {
-		t.Error("axe: ", violation)
+	accessible(t, p)
+	if wide := p.Overflow(); len(wide) > 0 {
+		t.Errorf("wider than the page: %q", wide)
 	}
 	tab(t, p, `e.name === "from" && e.closest("dialog[open]")`)
 	p.Do(key("203.0.113.0/24"))
