@@ -43,6 +43,7 @@ var mayImport = map[string][]string{
 	"web/assetgen":      {"web/asset"},
 	"connector/sim":     {"", "bank", "ledger"},
 	"connector/process": {"", "bank", "ledger"},
+	"connector/file":    {"", "bank", "ledger"},
 	"worker/woob":       {"", "connector/process"},
 	"sim/bank":          {"", "bank", "ledger"},
 	"sim/datapass":      {""},

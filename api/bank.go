@@ -10,13 +10,16 @@ import (
 
 	"guichet"
 	"guichet/bank"
+	"guichet/grant"
 )
 
 // A Bank is the JSON API of the bank window: everything of one person, for
-// whoever holds their session or their personal token.
+// whoever holds their session or their personal token; and what operators' programs
+// do to tokens.
 type Bank struct {
-	Desk *bank.Desk
-	Log  *slog.Logger
+	Desk   *bank.Desk  // nil: the bank window is closed
+	Tokens *grant.Desk // nil: the grant window is closed
+	Log    *slog.Logger
 	// Identify tells who asks, and their role: nobody when nothing says who, and an
 	// error when what says it is not true.
 	Identify func(*http.Request) (guichet.Actor, string, error)
@@ -38,7 +41,9 @@ func (b *Bank) Handler() http.Handler {
 	mux := http.NewServeMux()
 	b.register(newHuma(mux, b.Cookie))
 	// pages and programs: hears of every move, so that they read at once
-	mux.HandleFunc("GET /api/events", b.events)
+	if b.Desk != nil {
+		mux.HandleFunc("GET /api/events", b.events)
+	}
 	same := http.NewCrossOriginProtection()
 	same.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		writeProblem(w, ProblemOf(errCrossOrigin))

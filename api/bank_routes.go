@@ -24,6 +24,19 @@ func (b *Bank) register(api huma.API) {
 			Errors: []int{http.StatusUnauthorized, http.StatusNotFound, http.StatusConflict, http.StatusGone},
 		}
 	}
+	if b.Desk != nil {
+		b.registerBank(api, op)
+	}
+	if b.Tokens != nil {
+		b.registerTokens(api, op)
+	}
+	if b.Machines {
+		describeMachines(api.OpenAPI())
+	}
+}
+
+// registerBank adds those of the bank window.
+func (b *Bank) registerBank(api huma.API, op func(method, path, id, summary string) huma.Operation) {
 	huma.Register(api, op("GET", "/institutions", "institutions", "What can be reached, and the form each needs"), b.institutions)
 	huma.Register(api, op("GET", "/all", "all", "Everything a client needs to start"), b.all)
 	huma.Register(api, op("GET", "/transactions", "transactions", "One page of an account, newest first"), b.transactions)
@@ -56,36 +69,6 @@ func (b *Bank) register(api huma.API) {
 	huma.Register(api, op("POST", "/challenges/{id}/answer", "answer", "Answer the bank's question"), b.answer(false))
 	huma.Register(api, op("POST", "/challenges/{id}/resend", "resend", "Ask the bank for the code again"), b.answer(true))
 	describe(api.OpenAPI())
-	if b.Machines {
-		describeMachines(api.OpenAPI())
-	}
-}
-
-// describe says what the types do not: that a verb may only have begun, and the
-// stream.
-func describe(spec *huma.OpenAPI) {
-	for path, item := range spec.Paths {
-		for _, o := range []*huma.Operation{item.Post, item.Put} {
-			if o == nil || !strings.Contains(path, "/fetch/") && !strings.Contains(path, "-balance") && !strings.HasPrefix(path, "/api/challenges/") {
-				continue
-			}
-			done := o.Responses["200"]
-			o.Responses["202"] = &huma.Response{
-				Description: "Begun: the attempt is at Location, and may ask a question.", Content: done.Content, Headers: done.Headers,
-			}
-		}
-	}
-	create := spec.Paths["/api/accesses"].Post.Responses
-	create["200"] = &huma.Response{
-		Description: "The same creation is under way already.", Content: create["201"].Content, Headers: create["201"].Headers,
-	}
-	spec.AddOperation(&huma.Operation{
-		Method: http.MethodGet, Path: "/api/events", OperationID: "events", Summary: "Hear of every move, as server-sent events",
-		Responses: map[string]*huma.Response{"200": {
-			Description: "One event for each move: its kind and the id of what to read again.",
-			Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: "string"}}},
-		}},
-	})
 }
 
 type pathID struct {

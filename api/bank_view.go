@@ -15,7 +15,7 @@ type accessView struct {
 	ID           guichet.ID  `json:"id"`
 	Institution  string      `json:"institution"`
 	Label        string      `json:"label"`
-	State        string      `json:"state" enum:"fetching,waiting,unfinished,paused,broken,failing,disabled,ready"`
+	State        string      `json:"state" enum:"fetching,waiting,unfinished,paused,broken,failing,disabled,ready,imported"`
 	Paused       *string     `json:"paused" doc:"Why the nightly fetch leaves it alone: waiting_for_you, needs_fix, disabled, night_off, not_stored; null when it does not."`
 	LastSuccess  *time.Time  `json:"last_success"`
 	NextPoll     *time.Time  `json:"next_poll"`

@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -147,4 +148,31 @@ func describeBlocklist() *huma.Operation {
 		}}},
 	}
 	return problems(o, http.StatusUnauthorized, http.StatusServiceUnavailable)
+}
+
+// describe says what the types do not: that a verb may only have begun, and the
+// stream.
+func describe(spec *huma.OpenAPI) {
+	for path, item := range spec.Paths {
+		for _, o := range []*huma.Operation{item.Post, item.Put} {
+			if o == nil || !strings.Contains(path, "/fetch/") && !strings.Contains(path, "-balance") && !strings.HasPrefix(path, "/api/challenges/") {
+				continue
+			}
+			done := o.Responses["200"]
+			o.Responses["202"] = &huma.Response{
+				Description: "Begun: the attempt is at Location, and may ask a question.", Content: done.Content, Headers: done.Headers,
+			}
+		}
+	}
+	create := spec.Paths["/api/accesses"].Post.Responses
+	create["200"] = &huma.Response{
+		Description: "The same creation is under way already.", Content: create["201"].Content, Headers: create["201"].Headers,
+	}
+	spec.AddOperation(&huma.Operation{
+		Method: http.MethodGet, Path: "/api/events", OperationID: "events", Summary: "Hear of every move, as server-sent events",
+		Responses: map[string]*huma.Response{"200": {
+			Description: "One event for each move: its kind and the id of what to read again.",
+			Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: "string"}}},
+		}},
+	})
 }

@@ -71,11 +71,12 @@ const (
 	AccessFailing    AccessState = "failing"    // nobody: it will be tried again
 	AccessDisabled   AccessState = "disabled"   // nobody: its owner switched it off
 	AccessReady      AccessState = "ready"      // nobody
+	AccessImported   AccessState = "imported"   // you: no bank is behind it, the next statement is yours to bring
 )
 
 // AccessStates lists them all.
 func AccessStates() []AccessState {
-	return []AccessState{AccessFetching, AccessWaiting, AccessUnfinished, AccessPaused, AccessBroken, AccessFailing, AccessDisabled, AccessReady}
+	return []AccessState{AccessFetching, AccessWaiting, AccessUnfinished, AccessPaused, AccessBroken, AccessFailing, AccessDisabled, AccessReady, AccessImported}
 }
 
 // A Case is an access with its latest attempt and that attempt's latest
@@ -95,6 +96,8 @@ func (c Case) State() AccessState {
 		return AccessFetching
 	case !c.Access.HasAccounts:
 		return AccessUnfinished
+	case c.Access.Connector == ByFile:
+		return AccessImported
 	case c.Access.Disabled:
 		return AccessDisabled
 	case c.Access.Pause == PausedForAnswer:

@@ -127,6 +127,12 @@ func (d *Desk) amend(a *Access, m Amendment, typed *proposal) error {
 	if m.Label != nil {
 		a.Label = cmp.Or(printable(*m.Label, 100), a.Label)
 	}
+	if a.Connector == ByFile { // it has a name and nothing else that could be changed
+		if m.NightOff != nil || m.Lend != nil || m.Disabled != nil {
+			return ErrNoInstitution
+		}
+		return nil
+	}
 	if m.NightOff != nil {
 		a.NightOff = *m.NightOff
 	}

@@ -296,7 +296,7 @@ func (d *Desk) takeOver(tx Tx, by guichet.Actor, c *Case, f Refresh, typed *prop
 // schedule says when the night comes back to an access.
 func (d *Desk) schedule(a *Access, r RetryRule, notBefore time.Time) {
 	a.NextPoll = time.Time{}
-	if !a.HasAccounts || a.Disabled || a.NightOff || a.Pause != "" || a.Lent {
+	if !a.HasAccounts || a.Connector == ByFile || a.Disabled || a.NightOff || a.Pause != "" || a.Lent {
 		return
 	}
 	now := d.Clock.Now()

@@ -35,8 +35,17 @@ const (
 //
 // Merging the same list again changes nothing.
 func Merge(known, fetched []Transaction, c Coverage) Plan {
+	m := compare(known, fetched)
+	if c.Complete {
+		m.voidTheRest(c.Since)
+	}
+	return m.plan
+}
+
+// compare pairs all it can; what it does not find is to be inserted.
+func compare(known, fetched []Transaction) *merger {
 	fetched = trusted(fetched)
-	m := merger{known: known, fetched: fetched, taken: make([]bool, len(known)), found: make([]bool, len(fetched))}
+	m := &merger{known: known, fetched: fetched, taken: make([]bool, len(known)), found: make([]bool, len(fetched))}
 	m.byReference()
 	if len(known) > 0 { // else there is nothing that they could be
 		m.resemblances()
@@ -47,10 +56,7 @@ func Merge(known, fetched []Transaction, c Coverage) Plan {
 			m.plan.Insert = append(m.plan.Insert, t)
 		}
 	}
-	if c.Complete {
-		m.voidTheRest(c.Since)
-	}
-	return m.plan
+	return m
 }
 
 // resemblances pairs what no reference has paired.
@@ -93,8 +99,9 @@ func (m *merger) match(k, f int) {
 // become is a known transaction after the bank has shown it again.
 func become(known, fetched Transaction) Transaction {
 	if known.Status == Booked {
-		// Frozen; only a reference we did not have is learnt.
-		if known.Ref == "" && fetched.Status == Booked {
+		// Frozen; only a reference we did not have is learnt, and the bank's own in
+		// the place of a file's.
+		if fetched.Status == Booked && fetched.Ref != "" && (known.Ref == "" || fromFile(known.Ref) && !fromFile(fetched.Ref)) {
 			known.Ref = fetched.Ref
 		}
 		return known
@@ -161,9 +168,9 @@ func keyOf(t Transaction) key {
 }
 
 // compatible tells whether the references do not contradict: two different
-// trustworthy ids are two transactions.
+// trustworthy ids of one source are two transactions.
 func compatible(k, f Transaction) bool {
-	return k.Ref == "" || f.Ref == "" || k.Ref == f.Ref
+	return k.Ref == "" || f.Ref == "" || k.Ref == f.Ref || sourceOf(k.Ref) != sourceOf(f.Ref)
 }
 
 // byKey pairs as multisets, in the order of the lists.

@@ -86,10 +86,11 @@ func (s *Server) institutions(ctx context.Context) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	names := make(map[string]string, len(all))
+	names := make(map[string]string, len(all)+1)
 	for _, i := range all {
 		names[i.ID] = i.Name
 	}
+	names[bank.ByFile] = view.Say(ctx, "access.by_file")
 	return names, nil
 }
 

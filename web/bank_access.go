@@ -114,23 +114,25 @@ func (v visit) accessPage() (page view.AccessDetail, err error) {
 	if err != nil {
 		return page, err
 	}
+	byFile := c.State() == bank.AccessImported
 	page = view.AccessDetail{
 		Line: v.line(c, names, first), SaveURL: accessURL(id), RefreshURL: accessURL(id, "refresh"), Lent: c.Access.Lent,
-		Ask:   c.Access.Credentials == nil && c.Access.HasAccounts && !c.Attempt.State.Live(),
-		Label: view.Field{Name: "label", Label: v.words("access.label"), Value: c.Access.Label, MaxLength: 100, Required: true, Autocomplete: "off"},
+		Ask:    c.Access.Credentials == nil && c.Access.HasAccounts && !c.Attempt.State.Live() && !byFile,
+		NoBank: byFile,
+		Label:  view.Field{Name: "label", Label: v.words("access.label"), Value: c.Access.Label, MaxLength: 100, Required: true, Autocomplete: "off"},
 	}
 	page.Line.URL = "" // here it is
 	if inst, err := s.institution(ctx, c.Access.Institution); err == nil {
 		page.Credentials = form(inst, nil)
 	}
 	page.Disabled = c.Access.Disabled && !c.Attempt.State.Live()
-	if c.Access.HasAccounts && !c.Access.Disabled {
+	if c.Access.HasAccounts && !c.Access.Disabled && !byFile {
 		page.Disable = &view.Action{
 			Label: v.words("access.disable"), URL: accessURL(id), Post: true, Tone: view.Danger, Hidden: []view.Hidden{{Name: "disabled", Value: "yes"}},
 			Confirm: &view.Confirm{ID: "disable-" + id.String(), Title: v.words("access.disable_confirm", "Access", c.Access.Label), Says: v.words("access.disable_says")},
 		}
 	}
-	if c.Access.HasAccounts && !c.Access.Lent && !c.Access.Disabled {
+	if c.Access.HasAccounts && !c.Access.Lent && !c.Access.Disabled && !byFile {
 		page.NightOff = c.Access.NightOff
 		night := view.Action{Label: v.words("access.night_pause"), URL: accessURL(id), Post: true, Hidden: []view.Hidden{{Name: "night_off", Value: "yes"}}}
 		if page.NightOff {

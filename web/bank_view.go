@@ -42,6 +42,8 @@ func standing(c bank.Case) (state view.State, outcome string) {
 		return view.AccessRetrying, outcome
 	case bank.AccessDisabled:
 		return view.AccessDisabled, ""
+	case bank.AccessImported:
+		return view.AccessImported, ""
 	}
 	switch {
 	case c.Access.NightOff:

@@ -29,7 +29,7 @@ func TestEveryStandingHasWords(t *testing.T) {
 		for _, kind := range append(bank.OutcomeKinds(), "") {
 			for _, method := range bank.Methods() {
 				for _, pause := range []bank.Pause{"", bank.PausedForAnswer, bank.PausedForFix} {
-					for _, flags := range []bank.Access{{}, {HasAccounts: true}, {HasAccounts: true, Disabled: true}, {HasAccounts: true, NightOff: true}, {HasAccounts: true, Failures: 1}} {
+					for _, flags := range []bank.Access{{}, {HasAccounts: true}, {HasAccounts: true, Disabled: true}, {HasAccounts: true, NightOff: true}, {HasAccounts: true, Failures: 1}, {HasAccounts: true, Connector: bank.ByFile}} {
 						flags.Pause = pause
 						c := bank.Case{Access: flags, Attempt: bank.Attempt{State: state, Outcome: kind}, Challenge: bank.Challenge{Question: bank.Question{Method: method}}}
 						seen[c.State()] = true

@@ -75,6 +75,7 @@ func (s *Server) token(v visit) error {
 				},
 			},
 		})
+		page.Actions = append([]view.Action{limitAction(ctx, t)}, page.Actions...)
 		if t.Status == grant.Validated {
 			page.Actions = append([]view.Action{{Label: view.Say(ctx, "token.prolong"), URL: view.PathTokens + "/" + t.ID.String() + "/prolong", Post: true}}, page.Actions...)
 		}
@@ -106,6 +107,7 @@ func (s *Server) tokenView(v visit, t grant.Standing) (view.Token, error) {
 	page := view.Token{
 		Line: s.standingLine(t, s.Clock.Now()), ID: t.ID.String(), IssuedAt: t.IssuedAt, RequestID: t.ExternalID,
 		RequestURL: requestURL(t.Provider, t.ExternalID), Scopes: t.Scopes, Entries: tokenTimeline(ctx, own),
+		Limits: limitWords(ctx, t.Limit),
 	}
 	return page, s.showUsage(v, t.ID, &page)
 }

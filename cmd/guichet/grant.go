@@ -35,8 +35,8 @@ type requestJSON struct {
 	DeletedAt    *time.Time     `json:"deleted_at_source"`
 	Tombstone    bool           `json:"tombstone"`
 	Contacts     []contactJSON  `json:"contacts"`
-	Tokens       []tokenJSON    `json:"tokens,omitempty"`
-	Deliveries   []deliveryJSON `json:"deliveries,omitempty"`
+	Tokens       []tokenJSON    `json:"tokens"`
+	Deliveries   []deliveryJSON `json:"deliveries"`
 }
 
 type contactJSON struct {
@@ -121,7 +121,13 @@ func (c requestListCmd) Run(ctx context.Context, t terminal, all *cli) error {
 		}
 		out := []requestJSON{}
 		for _, r := range requests {
-			out = append(out, requestOut(r.Request))
+			one := requestOut(r.Request)
+			if t.json { // the table has no room for more
+				if one, err = p.wholeRequest(ctx, r.Provider, r.ExternalID); err != nil {
+					return err
+				}
+			}
+			out = append(out, one)
 		}
 		return t.print(out, func(w io.Writer) {
 			for _, r := range out {
@@ -138,29 +144,9 @@ type requestShowCmd struct {
 
 func (c requestShowCmd) Run(ctx context.Context, t terminal, all *cli) error {
 	return withProgram(ctx, all, func(p *program) error {
-		request, err := p.grant.Store.Request(ctx, c.Provider, c.ExternalID)
+		out, err := p.wholeRequest(ctx, c.Provider, c.ExternalID)
 		if err != nil {
 			return err
-		}
-		deliveries, err := p.grant.Store.Deliveries(ctx, grant.DeliveryFilter{Provider: c.Provider, ExternalID: c.ExternalID, Limit: 1000})
-		if err != nil {
-			return err
-		}
-		out := requestOut(request)
-		out.Tokens = append([]tokenJSON{}, out.Tokens...)
-		for i := range out.Tokens {
-			used, err := p.store.Grant().Usage(ctx, out.Tokens[i].ID, p.clock.Now().AddDate(0, 0, -30))
-			if err != nil {
-				return err
-			}
-			out.Tokens[i].LastUsedAt = moment(used.Last)
-			for _, d := range used.Days {
-				out.Tokens[i].Uses = append(out.Tokens[i].Uses, useJSON(d))
-			}
-		}
-		out.Deliveries = []deliveryJSON{}
-		for _, d := range deliveries {
-			out.Deliveries = append(out.Deliveries, deliveryOut(d))
 		}
 		return t.print(out, func(w io.Writer) {
 			_, _ = fmt.Fprintf(w, "%s/%s\t%s\t%s\n%s\t%s\n", out.Provider, out.ExternalID, out.Status, out.Title, out.SIRET, strings.Join(out.Scopes, " "))
@@ -176,6 +162,35 @@ func (c requestShowCmd) Run(ctx context.Context, t terminal, all *cli) error {
 			}
 		})
 	})
+}
+
+// wholeRequest is a request with its tokens and all that was delivered about it.
+func (p *program) wholeRequest(ctx context.Context, provider, externalID string) (requestJSON, error) {
+	request, err := p.grant.Store.Request(ctx, provider, externalID)
+	if err != nil {
+		return requestJSON{}, err
+	}
+	deliveries, err := p.grant.Store.Deliveries(ctx, grant.DeliveryFilter{Provider: provider, ExternalID: externalID, Limit: 1000})
+	if err != nil {
+		return requestJSON{}, err
+	}
+	out := requestOut(request)
+	out.Tokens = append([]tokenJSON{}, out.Tokens...)
+	for i := range out.Tokens {
+		used, err := p.store.Grant().Usage(ctx, out.Tokens[i].ID, p.clock.Now().AddDate(0, 0, -30))
+		if err != nil {
+			return requestJSON{}, err
+		}
+		out.Tokens[i].LastUsedAt = moment(used.Last)
+		for _, d := range used.Days {
+			out.Tokens[i].Uses = append(out.Tokens[i].Uses, useJSON(d))
+		}
+	}
+	out.Deliveries = []deliveryJSON{}
+	for _, d := range deliveries {
+		out.Deliveries = append(out.Deliveries, deliveryOut(d))
+	}
+	return out, nil
 }
 
 type requestRevokeCmd struct {

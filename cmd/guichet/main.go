@@ -33,6 +33,7 @@ type cli struct {
 	Check      checkCmd      `cmd:"" help:"Look for broken invariants in the database."`
 	Backup     backupCmd     `cmd:"" help:"Write everything the database holds to a file, beside a running server."`
 	Restore    restoreCmd    `cmd:"" help:"Fill an empty database from a backup, on either engine."`
+	Import     importCmd     `cmd:"" help:"Take in statements that a bank lets people download, or an export of Kresus. The same file twice adds nothing."`
 	Export     exportCmd     `cmd:"" help:"Write everything of a person as JSON, without what opens their accesses."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 	User       userCmd       `cmd:"" help:"People who may sign in."`

@@ -158,14 +158,17 @@ func (p *program) web(json http.Handler, stopping <-chan struct{}) (http.Handler
 	return s.Handler(json)
 }
 
-// json is the API of the bank window, for whoever holds a session or a personal
-// token.
+// json is the JSON API, for whoever holds a session or a personal token: each
+// window's part while it is open.
 func (p *program) json(stopping <-chan struct{}) http.Handler {
-	if !p.config.Windows["bank"] {
-		return nil
-	}
-	b := &api.Bank{Desk: p.bank, Log: p.log, Identify: p.identify, Stopping: stopping, Alerts: p.alertsAbout}
+	b := &api.Bank{Log: p.log, Identify: p.identify, Stopping: stopping, Alerts: p.alertsAbout}
 	b.Cookie, b.Machines = web.CookieName(strings.HasPrefix(p.config.URL, "https://")), p.config.Windows["grant"]
+	if p.config.Windows["bank"] {
+		b.Desk = p.bank
+	}
+	if b.Machines {
+		b.Tokens = p.grant
+	}
 	return b.Handler()
 }
 

@@ -17,7 +17,8 @@ SELECT * FROM attempts WHERE fingerprint = $1 AND state IN ('queued', 'running',
 INSERT INTO accesses (id, owner, institution, connector, label, locale, credentials, session, session_expires, lent, fingerprint,
   created_at, has_accounts, attempt_id, night_off, pause, next_poll, failures, last_success, trusted_until, version,
   disabled, strong_at, trust_warned)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24);
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)
+ON CONFLICT (id) DO NOTHING;
 
 -- name: UpdateAccess :execrows
 UPDATE accesses SET label = $1, locale = $2, credentials = $3, session = $4, session_expires = $5, lent = $6, fingerprint = $7,

@@ -414,6 +414,7 @@ INSERT INTO accesses (id, owner, institution, connector, label, locale, credenti
   created_at, has_accounts, attempt_id, night_off, pause, next_poll, failures, last_success, trusted_until, version,
   disabled, strong_at, trust_warned)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)
+ON CONFLICT (id) DO NOTHING
 `
 
 type InsertAccessParams struct {

@@ -176,7 +176,7 @@ func AccessPage(f Frame, p AccessDetail) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			if !p.Lent && !p.Ask && !p.Disabled {
+			if !p.Lent && !p.Ask && !p.Disabled && !p.NoBank {
 				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 17, "<section><h2>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err

@@ -208,6 +208,7 @@ type AccessDetail struct {
 	NightOff    bool
 	Disable     *Action // wipes the secrets and keeps the data
 	Disabled    bool
+	NoBank      bool // only files tell of its accounts
 	Delete      Action
 }
 

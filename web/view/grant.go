@@ -110,6 +110,7 @@ type Token struct {
 	Used       int64      // of all those days
 	Mine       bool       // whoever looks is of the request, and no operator
 	Notice     string     // such as that it ends soon
+	Limits     []string   // what narrows its use, in words
 }
 
 // A DayOfUse is how often a token was used on a day.

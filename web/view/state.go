@@ -37,6 +37,7 @@ var (
 	AccessFailed     = State{Stopped, "access.state.failed"}
 	AccessOff        = State{Neutral, "access.state.off"}
 	AccessDisabled   = State{Neutral, "access.state.disabled"}
+	AccessImported   = State{Neutral, "access.state.imported"}   // no bank is behind it
 	AccessNotOpened  = State{Stopped, "access.state.not_opened"} // it is gone; only its form is left
 )
 
@@ -79,7 +80,7 @@ var (
 func States() []State {
 	return []State{
 		AccessFresh, AccessRunning, AccessAsksCode, AccessAsksApp, AccessAsksSite, AccessAsks, AccessUnfinished,
-		AccessPaused, AccessPartial, AccessRetrying, AccessFailed, AccessOff, AccessDisabled, AccessNotOpened,
+		AccessPaused, AccessPartial, AccessRetrying, AccessFailed, AccessOff, AccessDisabled, AccessImported, AccessNotOpened,
 		RequestDraft, RequestSubmitted, RequestChanges, RequestRefused, RequestValidated, RequestReopened,
 		RequestRevoked, RequestArchived, RequestPurged,
 		TokenActive, TokenExpiring, TokenBlockPlanned, TokenBlocked, TokenExpired,
