@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -45,15 +46,19 @@ var template = sync.OnceValues(func() (string, error) {
 	if _, err := admin.ExecContext(context.Background(), "CREATE DATABASE "+name); err != nil {
 		return "", err
 	}
-	s, err := store.Open(context.Background(), fmt.Sprintf(address, name), store.Options{Clock: guichet.SystemClock()})
-	if err != nil {
-		return "", err
-	}
-	if _, err := s.Migrate(context.Background()); err != nil {
-		return "", err
-	}
-	return name, s.Close()
+	return name, migrate(fmt.Sprintf(address, name))
 })
+
+// migrate brings an empty database to where every test begins: the migrations
+// run once for each engine and test program, and each test gets a copy.
+func migrate(source string) error {
+	s, err := store.Open(context.Background(), source, store.Options{Clock: guichet.SystemClock()})
+	if err != nil {
+		return err
+	}
+	_, err = s.Migrate(context.Background())
+	return errors.Join(err, s.Close())
+}
 
 var (
 	databases atomic.Int64
