@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
@@ -99,6 +100,7 @@ type Look struct {
 // A Page is one page open in a tab of its own, with cookies of its own.
 type Page struct {
 	Ctx    context.Context // for chromedp.Do and chromedp.Run
+	tab    context.Context
 	t      testing.TB
 	axe    string
 	width  int64
@@ -111,27 +113,51 @@ type Page struct {
 	marks    int
 }
 
-// Open opens a page and waits until it is drawn. Motion is reduced, so that two
-// looks at one page are the same.
+// Open opens a page in a tab of its own and waits until it is drawn. Motion is
+// reduced, so that two looks at one page are the same.
 func (b *Browser) Open(t testing.TB, look Look) *Page {
 	t.Helper()
-	ctx, cancelTab := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
-	t.Cleanup(cancelTab)
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	p := b.Tab(t)
+	p.Look(look)
+	return p
+}
+
+// Tab opens a tab with nothing in it yet.
+func (b *Browser) Tab(t testing.TB) *Page {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
-	p := &Page{Ctx: ctx, t: t, axe: b.axe, cancel: cancelTab, seen: map[string]bool{}}
+	p := &Page{Ctx: ctx, tab: ctx, t: t, axe: b.axe, cancel: cancel, seen: map[string]bool{}}
 	p.wake = sync.NewCond(&p.mu)
+	p.listen()
+	return p
+}
+
+// Look opens a page in a tab, as if nothing had been there before: no cookies, no
+// complaints of the console. To look again costs half of what a new tab costs.
+func (p *Page) Look(look Look) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.tab, patience)
+	p.t.Cleanup(cancel)
+	p.Ctx = ctx
 	if look.Width == 0 {
 		look.Width, look.Height = 1440, 900
 	}
 	if look.Height == 0 {
 		look.Height = 900
 	}
+	if p.width != 0 { // something was there, and may have more to say
+		p.Do(chromedp.Navigate("about:blank"))
+		_ = p.Problems()
+		p.mu.Lock()
+		p.problems = nil
+		p.mu.Unlock()
+		_, err := chromedp.Call(ctx, network.ClearBrowserCookies, cdp.Empty{})
+		p.must(err, "cookies")
+	}
 	p.width = look.Width
-	p.listen()
-	touch := look.Width < 640
 	size := []chromedp.EmulateViewportOption{}
-	if touch {
+	if look.Width < 640 {
 		size = append(size, chromedp.EmulateTouch, chromedp.EmulateMobile)
 	}
 	p.Do(chromedp.EmulateViewport(look.Width, look.Height, size...))
@@ -152,7 +178,6 @@ func (b *Browser) Open(t testing.TB, look Look) *Page {
 	}
 	p.Do(chromedp.Navigate(look.URL))
 	p.Settle()
-	return p
 }
 
 // Close closes the tab before its test ends.
@@ -203,7 +228,7 @@ func (p *Page) Problems() []string {
 }
 
 func (p *Page) listen() {
-	messages := chromedp.Console(p.Ctx)
+	messages := chromedp.Console(p.tab)
 	go func() {
 		for m, err := range messages {
 			p.mu.Lock()
