@@ -120,7 +120,7 @@ func TestGallery(t *testing.T) {
 func inspect(t *testing.T, p *webtest.Page, name string, look webtest.Look) {
 	t.Helper()
 	look.Theme = string(view.Light)
-	p.Look(look)
+	p.Look(t, look)
 	where := shotName(look)
 	for _, problem := range p.Problems() {
 		t.Errorf("%s: console: %s", where, problem)

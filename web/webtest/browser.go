@@ -118,7 +118,7 @@ type Page struct {
 func (b *Browser) Open(t testing.TB, look Look) *Page {
 	t.Helper()
 	p := b.Tab(t)
-	p.Look(look)
+	p.Look(t, look)
 	return p
 }
 
@@ -134,12 +134,13 @@ func (b *Browser) Tab(t testing.TB) *Page {
 }
 
 // Look opens a page in a tab, as if nothing had been there before: no cookies, no
-// complaints of the console. To look again costs half of what a new tab costs.
-func (p *Page) Look(look Look) {
-	p.t.Helper()
+// complaints of the console. What fails from now on fails t, the test of the tab or
+// a part of it. To look again costs half of what a new tab costs.
+func (p *Page) Look(t testing.TB, look Look) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(p.tab, patience)
-	p.t.Cleanup(cancel)
-	p.Ctx = ctx
+	t.Cleanup(cancel)
+	p.Ctx, p.t = ctx, t
 	if look.Width == 0 {
 		look.Width, look.Height = 1440, 900
 	}
