@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -28,14 +29,53 @@ import (
 const patience = 2 * time.Minute
 
 // A Browser is one Chromium, headless, with a profile of its own. It ends with
-// its test.
+// its test, or with the tests of a package that has it from Main.
 type Browser struct {
 	ctx context.Context
 	axe string
 }
 
-// Start starts Chromium and reads axe-core.
+// shared is the browser of all tests of a package whose TestMain calls Main.
+var shared struct {
+	sync.Mutex
+	wanted  bool
+	browser *Browser
+	end     []func()
+}
+
+// Main runs the tests of a package with many that look at pages: one browser serves
+// them all, from the first that starts one. What they must not share, cookies and all
+// else that a site can leave, is each tab's own.
+func Main(m *testing.M) (code int) {
+	shared.wanted = true
+	code = m.Run()
+	for _, end := range slices.Backward(shared.end) {
+		end()
+	}
+	return code
+}
+
+// Start starts Chromium, when it is not there yet, and reads axe-core.
 func Start(t testing.TB) *Browser {
+	t.Helper()
+	if !shared.wanted {
+		return start(t, t.TempDir(), t.Cleanup)
+	}
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.browser == nil {
+		profile, err := os.MkdirTemp("", "guichet-browser-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		atEnd := func(end func()) { shared.end = append(shared.end, end) }
+		atEnd(func() { _ = os.RemoveAll(profile) })
+		shared.browser = start(t, profile, atEnd)
+	}
+	return shared.browser
+}
+
+func start(t testing.TB, profile string, atEnd func(func())) *Browser {
 	t.Helper()
 	axe, err := os.ReadFile(filepath.Join(Root(t), "web", "node_modules", "axe-core", "axe.min.js"))
 	if err != nil {
@@ -43,16 +83,16 @@ func Start(t testing.TB) *Browser {
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(chromium(t)),
-		chromedp.UserDataDir(t.TempDir()),
+		chromedp.UserDataDir(profile),
 		chromedp.NoSandbox, // the tests may run as root in a container, and visit only their own pages
 		chromedp.Flag("disable-gpu", true),
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("hide-scrollbars", true),
 	)
 	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(cancel)
+	atEnd(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
+	atEnd(cancel)
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatalf("Chromium does not start: %v", err)
 	}
