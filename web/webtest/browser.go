@@ -64,7 +64,7 @@ func Start(t testing.TB) *Browser {
 	shared.Lock()
 	defer shared.Unlock()
 	if shared.browser == nil {
-		profile, err := os.MkdirTemp("", "guichet-browser-")
+		profile, err := os.MkdirTemp("", "guichet-browser-") //nolint:usetesting // it outlives the test that happens to be first
 		if err != nil {
 			t.Fatal(err)
 		}
