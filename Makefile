@@ -10,6 +10,9 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 FUZZTIME ?= 10s
 BENCH    ?= .
 
+# The program has no C. Whatever is built without it is compiled once; the race
+# detector, which needs it, asks for it (scripts/test).
+export CGO_ENABLED := 0
 
 
 .PHONY: help
@@ -25,12 +28,12 @@ run: build ## build, and start the demo on http://127.0.0.1:8080: sample data, a
 .PHONY: build
 build: assets ## build bin/guichet: one static file, pages included
 	@scripts/needs go >/dev/null
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/guichet ./cmd/guichet
+	go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/guichet ./cmd/guichet
 
 .PHONY: envoy
 envoy: ## build bin/guichet-envoy: the gateway for Envoy, in a module of its own
 	@scripts/needs go >/dev/null
-	cd gateway/envoy && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o ../../bin/guichet-envoy ./guichet-envoy
+	cd gateway/envoy && go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o ../../bin/guichet-envoy ./guichet-envoy
 
 .PHONY: assets
 assets: web/asset/dist/manifest.json

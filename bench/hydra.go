@@ -34,7 +34,7 @@ func (b bench) hydra() error {
 		fmt.Printf("Beside Ory Hydra %s: left out, it could not be built: %v\n\n", hydraVersion, err)
 		return nil
 	}
-	address, err := storetest.Postgres()
+	address, err := storetest.Postgres("")
 	if err != nil {
 		fmt.Printf("Beside Ory Hydra: left out, there is no PostgreSQL: %v\n\n", err)
 		return nil

@@ -27,7 +27,7 @@ const manyOperations = 100_000
 // moment the connector has said its last word until all of it is committed. The
 // reference inserts the same rows alone, in one transaction, into the same table.
 func (b bench) many() error {
-	postgres, err := storetest.Postgres()
+	postgres, err := storetest.Postgres("")
 	if err != nil {
 		return err
 	}

@@ -105,22 +105,22 @@ func TestGallery(t *testing.T) {
 	for _, name := range names() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			p := b.Tab(t)
 			for _, lang := range locale.Languages() {
-				inspect(t, b, name, webtest.Look{URL: s.URL + "/gallery/" + name, Width: 360, Height: 740, Lang: lang})
-				inspect(t, b, name, webtest.Look{URL: s.URL + "/gallery/" + name, Width: 1440, Lang: lang})
+				inspect(t, p, name, webtest.Look{URL: s.URL + "/gallery/" + name, Width: 360, Height: 740, Lang: lang})
+				inspect(t, p, name, webtest.Look{URL: s.URL + "/gallery/" + name, Width: 1440, Lang: lang})
 			}
-			inspect(t, b, name, webtest.Look{URL: s.URL + "/gallery/" + name, Width: 820, Height: 1100, Lang: locale.French})
+			inspect(t, p, name, webtest.Look{URL: s.URL + "/gallery/" + name, Width: 820, Height: 1100, Lang: locale.French})
 		})
 	}
 }
 
 // inspect looks at a page in the light, then turns it to the dark, where only
 // the colours can be wrong.
-func inspect(t *testing.T, b *webtest.Browser, name string, look webtest.Look) {
+func inspect(t *testing.T, p *webtest.Page, name string, look webtest.Look) {
 	t.Helper()
 	look.Theme = string(view.Light)
-	p := b.Open(t, look)
-	defer p.Close()
+	p.Look(t, look)
 	where := shotName(look)
 	for _, problem := range p.Problems() {
 		t.Errorf("%s: console: %s", where, problem)

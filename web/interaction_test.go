@@ -243,10 +243,10 @@ func TestMenuAndToast(t *testing.T) {
 func TestTargets(t *testing.T) {
 	t.Parallel()
 	s := gallery(t)
-	b := webtest.Start(t)
+	p := webtest.Start(t).Tab(t)
 	for _, name := range []string{"overview", "accesses", "operations", "requests", "token", "settings", "question", "sign-in"} {
 		for width, least := range map[int64]string{360: "44", 1440: "24"} {
-			p := b.Open(t, webtest.Look{URL: s.URL + "/gallery/" + name, Width: width, Theme: "light", Lang: "fr"})
+			p.Look(t, webtest.Look{URL: s.URL + "/gallery/" + name, Width: width, Theme: "light", Lang: "fr"})
 			small := webtest.Eval[string](p, `[...document.querySelectorAll("button, summary, input:not([type=hidden], [type=checkbox], [type=radio]), select, .rail a, .tabs a, .chips a, a.button")]
 				.filter(e => e.checkVisibility() && e.getBoundingClientRect().height > 0)
 				.filter(e => e.getBoundingClientRect().height < `+least+` - .5 || e.getBoundingClientRect().width < 24)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +18,10 @@ import (
 	"guichet/web"
 	"guichet/web/asset"
 	"guichet/web/view"
+	"guichet/web/webtest"
 )
+
+func TestMain(m *testing.M) { os.Exit(webtest.Main(m)) }
 
 // serve answers one request behind everything a page has in front of it.
 func serve(t *testing.T, r *http.Request, h http.HandlerFunc) *http.Response {

@@ -87,27 +87,32 @@ func TestPages(t *testing.T) {
 		"providers": "/providers", "mails": "/providers/api_entreprise/mails", "mail": "/providers/api_entreprise/mails/approved_technical",
 		"notices-none": "/providers/api_entreprise/notifications", "transactions": "/transactions", "new-access": "/init/new-bank", "new-access-form": "/init/new-bank?institution=sim",
 	}
+	if page := get(t, address+"/requests/api_entreprise/50008", session); !strings.Contains(page, "Habilitation révoquée") {
+		t.Error("the page of a revoked request does not say so")
+	}
 	for name, path := range pages {
-		for _, look := range []webtest.Look{
-			{Width: 1440, Theme: "light", Lang: "fr"},
-			{Width: 360, Height: 740, Theme: "dark", Lang: "fr"},
-			{Width: 360, Height: 740, Theme: "light", Lang: "en"},
-			{Width: 1440, Theme: "dark", Lang: "en"},
-		} {
-			look.URL, look.Cookies = address+path, map[string]string{"guichet": session}
-			shot := name + "-" + map[bool]string{true: "phone", false: "wide"}[look.Width == 360] + "-" + look.Theme + "-" + look.Lang
-			t.Run(shot, func(t *testing.T) {
-				p := b.Open(t, look)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := b.Tab(t)
+			for _, look := range []webtest.Look{
+				{Width: 1440, Theme: "light", Lang: "fr"},
+				{Width: 360, Height: 740, Theme: "dark", Lang: "fr"},
+				{Width: 360, Height: 740, Theme: "light", Lang: "en"},
+				{Width: 1440, Theme: "dark", Lang: "en"},
+			} {
+				look.URL, look.Cookies = address+path, map[string]string{"guichet": session}
+				shot := name + "-" + map[bool]string{true: "phone", false: "wide"}[look.Width == 360] + "-" + look.Theme + "-" + look.Lang
+				p.Look(t, look)
 				for _, problem := range p.Problems() {
 					if !(name == "nowhere" && strings.Contains(problem, "404")) {
-						t.Error("console: ", problem)
+						t.Errorf("%s: console: %s", shot, problem)
 					}
 				}
 				for _, e := range p.Overflow() {
-					t.Error("sticks out: ", e)
+					t.Errorf("%s: sticks out: %s", shot, e)
 				}
 				for _, v := range p.Axe() {
-					t.Error("axe: ", v)
+					t.Errorf("%s: axe: %s", shot, v)
 				}
 				if dir := os.Getenv("GUICHET_SHOTS"); dir != "" {
 					if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -117,11 +122,8 @@ func TestPages(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-			})
-		}
-	}
-	if page := get(t, address+"/requests/api_entreprise/50008", session); !strings.Contains(page, "Habilitation révoquée") {
-		t.Error("the page of a revoked request does not say so")
+			}
+		})
 	}
 }
 

@@ -109,7 +109,7 @@ func TestProviderPages(t *testing.T) {
 		}
 
 		// In a browser: quiet, accessible, nothing sticks out, and the mail is there to be read.
-		b := webtest.Start(t)
+		p := webtest.Start(t).Tab(t)
 		session := ""
 		for _, c := range operator.Jar.Cookies(mustURL(t, r.config.URL)) {
 			if c.Name == "guichet" {
@@ -119,7 +119,7 @@ func TestProviderPages(t *testing.T) {
 		for _, path := range []string{"/providers", "/providers/api_entreprise/mails", mail, "/providers/api_entreprise/notifications", "/providers/api_entreprise/notifications/" + id} {
 			for _, look := range []webtest.Look{{Width: 1440, Theme: "light", Lang: "fr"}, {Width: 360, Height: 740, Theme: "dark", Lang: "en"}} {
 				look.URL, look.Cookies = r.config.URL+path, map[string]string{"guichet": session}
-				p := b.Open(t, look)
+				p.Look(t, look)
 				for _, problem := range append(p.Problems(), p.Overflow()...) {
 					t.Errorf("%s: %s", path, problem)
 				}
@@ -132,7 +132,6 @@ func TestProviderPages(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				p.Close()
 			}
 		}
 

@@ -32,12 +32,12 @@ func TestPagesInABrowser(t *testing.T) {
 	if err := w.site.Fault(simdatapass.FaultAPIDown, 3); err != nil {
 		t.Fatal(err)
 	}
-	b := webtest.Start(t)
+	p := webtest.Start(t).Tab(t)
 	for name, path := range map[string]string{"home": "/", "one": "/demandes/50001", "none": "/demandes/7"} {
 		for _, look := range []webtest.Look{{Width: 1440, Theme: "light"}, {Width: 360, Height: 740, Theme: "dark"}, {Width: 360, Height: 740, Theme: "light"}, {Width: 1440, Theme: "dark"}} {
 			look.URL = w.web.URL + path
 			shot := "datapass-" + name + "-" + map[bool]string{true: "phone", false: "wide"}[look.Width == 360] + "-" + look.Theme
-			p := b.Open(t, look)
+			p.Look(t, look)
 			for _, problem := range p.Problems() {
 				if name != "none" { // a page that is not there says so in the console
 					t.Error(shot, " console: ", problem)

@@ -17,7 +17,7 @@ import (
 // connections stay, and the kernel takes new ones: to whoever asks it looks alive.
 func Apart(t testing.TB) (db *DB, freeze func() (thaw func())) {
 	t.Helper()
-	address, err := Postgres()
+	address, err := Postgres(roomInMemory())
 	if err != nil {
 		t.Fatalf("PostgreSQL: %v", err)
 	}

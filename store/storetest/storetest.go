@@ -9,7 +9,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -45,18 +44,18 @@ func Each(t *testing.T, test func(t *testing.T, db *DB)) {
 // are checked: a test that breaks one fails.
 func New(t testing.TB, engine store.Engine) *DB {
 	t.Helper()
-	source := "sqlite:" + filepath.Join(t.TempDir(), "guichet.db")
+	copied := sqlite
 	if engine == store.PostgreSQL {
-		source = postgres(t)
+		copied = postgres
 	}
-	return at(t, source)
+	return at(t, copied(t))
 }
 
 func at(t testing.TB, source string) *DB {
 	t.Helper()
 	db := &DB{t: t, Source: source, Clock: NewClock(), faults: &faults{}}
 	db.Store = db.Open()
-	if _, err := db.Migrate(t.Context()); err != nil {
+	if _, err := db.Migrate(t.Context()); err != nil { // nothing to do, in a copy
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

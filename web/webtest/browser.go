@@ -12,11 +12,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
@@ -27,14 +29,53 @@ import (
 const patience = 2 * time.Minute
 
 // A Browser is one Chromium, headless, with a profile of its own. It ends with
-// its test.
+// its test, or with the tests of a package that has it from Main.
 type Browser struct {
 	ctx context.Context
 	axe string
 }
 
-// Start starts Chromium and reads axe-core.
+// shared is the browser of all tests of a package whose TestMain calls Main.
+var shared struct {
+	sync.Mutex
+	wanted  bool
+	browser *Browser
+	end     []func()
+}
+
+// Main runs the tests of a package with many that look at pages: one browser serves
+// them all, from the first that starts one. What they must not share, cookies and all
+// else that a site can leave, is each tab's own.
+func Main(m *testing.M) (code int) {
+	shared.wanted = true
+	code = m.Run()
+	for _, end := range slices.Backward(shared.end) {
+		end()
+	}
+	return code
+}
+
+// Start starts Chromium, when it is not there yet, and reads axe-core.
 func Start(t testing.TB) *Browser {
+	t.Helper()
+	if !shared.wanted {
+		return start(t, t.TempDir(), t.Cleanup)
+	}
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.browser == nil {
+		profile, err := os.MkdirTemp("", "guichet-browser-") //nolint:usetesting // it outlives the test that happens to be first
+		if err != nil {
+			t.Fatal(err)
+		}
+		atEnd := func(end func()) { shared.end = append(shared.end, end) }
+		atEnd(func() { _ = os.RemoveAll(profile) })
+		shared.browser = start(t, profile, atEnd)
+	}
+	return shared.browser
+}
+
+func start(t testing.TB, profile string, atEnd func(func())) *Browser {
 	t.Helper()
 	axe, err := os.ReadFile(filepath.Join(Root(t), "web", "node_modules", "axe-core", "axe.min.js"))
 	if err != nil {
@@ -42,16 +83,16 @@ func Start(t testing.TB) *Browser {
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(chromium(t)),
-		chromedp.UserDataDir(t.TempDir()),
+		chromedp.UserDataDir(profile),
 		chromedp.NoSandbox, // the tests may run as root in a container, and visit only their own pages
 		chromedp.Flag("disable-gpu", true),
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("hide-scrollbars", true),
 	)
 	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(cancel)
+	atEnd(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
+	atEnd(cancel)
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatalf("Chromium does not start: %v", err)
 	}
@@ -99,6 +140,7 @@ type Look struct {
 // A Page is one page open in a tab of its own, with cookies of its own.
 type Page struct {
 	Ctx    context.Context // for chromedp.Do and chromedp.Run
+	tab    context.Context
 	t      testing.TB
 	axe    string
 	width  int64
@@ -111,27 +153,52 @@ type Page struct {
 	marks    int
 }
 
-// Open opens a page and waits until it is drawn. Motion is reduced, so that two
-// looks at one page are the same.
+// Open opens a page in a tab of its own and waits until it is drawn. Motion is
+// reduced, so that two looks at one page are the same.
 func (b *Browser) Open(t testing.TB, look Look) *Page {
 	t.Helper()
-	ctx, cancelTab := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
-	t.Cleanup(cancelTab)
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	p := b.Tab(t)
+	p.Look(t, look)
+	return p
+}
+
+// Tab opens a tab with nothing in it yet.
+func (b *Browser) Tab(t testing.TB) *Page {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
-	p := &Page{Ctx: ctx, t: t, axe: b.axe, cancel: cancelTab, seen: map[string]bool{}}
+	p := &Page{Ctx: ctx, tab: ctx, t: t, axe: b.axe, cancel: cancel, seen: map[string]bool{}}
 	p.wake = sync.NewCond(&p.mu)
+	p.listen()
+	return p
+}
+
+// Look opens a page in a tab, as if nothing had been there before: no cookies, no
+// complaints of the console. What fails from now on fails t, the test of the tab or
+// a part of it. To look again costs half of what a new tab costs.
+func (p *Page) Look(t testing.TB, look Look) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(p.tab, patience)
+	t.Cleanup(cancel)
+	p.Ctx, p.t = ctx, t
 	if look.Width == 0 {
 		look.Width, look.Height = 1440, 900
 	}
 	if look.Height == 0 {
 		look.Height = 900
 	}
+	if p.width != 0 { // something was there, and may have more to say
+		p.Do(chromedp.Navigate("about:blank"))
+		_ = p.Problems()
+		p.mu.Lock()
+		p.problems = nil
+		p.mu.Unlock()
+		_, err := chromedp.Call(ctx, network.ClearBrowserCookies, cdp.Empty{})
+		p.must(err, "cookies")
+	}
 	p.width = look.Width
-	p.listen()
-	touch := look.Width < 640
 	size := []chromedp.EmulateViewportOption{}
-	if touch {
+	if look.Width < 640 {
 		size = append(size, chromedp.EmulateTouch, chromedp.EmulateMobile)
 	}
 	p.Do(chromedp.EmulateViewport(look.Width, look.Height, size...))
@@ -152,7 +219,6 @@ func (b *Browser) Open(t testing.TB, look Look) *Page {
 	}
 	p.Do(chromedp.Navigate(look.URL))
 	p.Settle()
-	return p
 }
 
 // Close closes the tab before its test ends.
@@ -203,7 +269,7 @@ func (p *Page) Problems() []string {
 }
 
 func (p *Page) listen() {
-	messages := chromedp.Console(p.Ctx)
+	messages := chromedp.Console(p.tab)
 	go func() {
 		for m, err := range messages {
 			p.mu.Lock()

@@ -70,4 +70,20 @@ func TestHarnessSeesWhatIsWrong(t *testing.T) {
 			t.Error("it fits")
 		}
 	})
+	t.Run("a tab that saw another page before", func(t *testing.T) {
+		clean, bad := page(t, "<p>Text</p>"), page(t, "<script>1</script>")
+		p := b.Tab(t)
+		for n, look := range []webtest.Look{{URL: bad, Lang: "fr"}, {URL: clean, Width: 360}, {URL: bad}} {
+			p.Look(t, look)
+			if found := p.Problems(); (len(found) > 0) != (look.URL == bad) {
+				t.Errorf("look %d: problems: %q", n, found)
+			}
+			if width := webtest.Eval[int64](p, "innerWidth"); look.Width != 0 && width != look.Width {
+				t.Errorf("look %d: %d wide", n, width)
+			}
+			if found := webtest.Eval[string](p, "document.cookie"); (found != "") != (look.Lang != "") {
+				t.Errorf("look %d: cookies: %q", n, found)
+			}
+		}
+	})
 }
