@@ -48,7 +48,8 @@ var mayImport = map[string][]string{
 	"sim/datapass":      {""},
 	"cmd/guichet":       {"*"},
 	"bench":             {"*"},
-	"store/storetest":   {"", "store"},
+	"canary":            {""},
+	"store/storetest":   {"", "store", "canary"},
 	"people/peopletest": {"", "people"},
 	"web/webtest":       {},
 	"gateway/envoy":     {"", "gateway", "keyring"},
@@ -89,7 +90,7 @@ var mayUse = map[string][]string{
 	"github.com/go-json-experiment":  {"grant", "api"},
 	"os/exec":                        {"store/storetest", "web/webtest", "bench", "connector/process", "worker/woob"},
 	"math/rand":                      {"sim/bank", "bench"},
-	"testing":                        {"store/storetest", "people/peopletest", "web/webtest", "connector/connectortest", "gateway/gatewaytest"},
+	"testing":                        {"canary", "store/storetest", "people/peopletest", "web/webtest", "connector/connectortest", "gateway/gatewaytest"},
 	"google.golang.org/grpc":         {"gateway/envoy", "gateway/envoy/guichet-envoy"},
 	"google.golang.org/genproto":     {"gateway/envoy"},
 	"github.com/envoyproxy":          {"gateway/envoy"},
@@ -200,6 +201,40 @@ func TestDomainIsPure(t *testing.T) {
 			}
 			return true
 		})
+	}
+}
+
+// No program links what hears of secrets, and nobody else makes itself heard of them.
+func TestNobodyWatches(t *testing.T) {
+	knows := map[string][]string{}
+	for _, s := range sources(t) {
+		if s.test {
+			continue
+		}
+		for _, i := range s.file.Imports {
+			if own, ours := strings.CutPrefix(strings.Trim(i.Path.Value, `"`), "guichet/"); ours {
+				knows[s.pkg] = append(knows[s.pkg], own)
+			}
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			if name, ok := n.(*ast.Ident); ok && name.Name == "WatchSecrets" && s.pkg != "" && s.pkg != "canary" {
+				t.Errorf("%s watches secrets", s.path)
+			}
+			return true
+		})
+	}
+	for _, program := range []string{"cmd/guichet", "gateway/envoy/guichet-envoy"} {
+		linked := []string{program}
+		for i := 0; i < len(linked); i++ {
+			for _, pkg := range knows[linked[i]] {
+				if !slices.Contains(linked, pkg) {
+					linked = append(linked, pkg)
+				}
+			}
+		}
+		if len(linked) < 5 || slices.Contains(linked, "canary") {
+			t.Errorf("%s links %q", program, linked)
+		}
 	}
 }
 
