@@ -56,7 +56,7 @@ var mayImport = map[string][]string{
 
 	"gateway/envoy/guichet-envoy": {"", "gateway", "gateway/envoy"},
 
-	"gateway/gatewaytest": {"", "grant", "keyring", "api", "sim/datapass", "store", "store/storetest"},
+	"gateway/gatewaytest": {"", "grant", "keyring", "api", "sim/datapass", "store", "store/storetest", "canary"},
 
 	"connector/connectortest": {"", "bank", "ledger", "sim/bank"},
 	"connector/datapass":      {"", "grant"},
@@ -70,7 +70,7 @@ var mayUse = map[string][]string{
 	"modernc.org/sqlite":             {"store", "bench"},
 	"github.com/klauspost/compress":  {"store"},
 	"github.com/pressly/goose":       {"store"},
-	"net/http":                       {"api", "web", "web/view", "web/asset", "web/webtest", "gateway", "alarm", "notify", "openid", "gateway/gatewaytest", "gateway/envoy", "gateway/envoy/guichet-envoy", "sim/bank", "sim/datapass", "connector/sim", "connector/datapass", "connector/connectortest", "cmd/guichet", "bench"},
+	"net/http":                       {"api", "canary", "web", "web/view", "web/asset", "web/webtest", "gateway", "alarm", "notify", "openid", "gateway/gatewaytest", "gateway/envoy", "gateway/envoy/guichet-envoy", "sim/bank", "sim/datapass", "connector/sim", "connector/datapass", "connector/connectortest", "cmd/guichet", "bench"},
 	"github.com/a-h/templ":           {"web", "web/view"},
 	"github.com/chromedp":            {"web/webtest"},
 	"github.com/golang-jwt/jwt":      {"keyring"},

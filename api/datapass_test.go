@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,6 +16,7 @@ import (
 
 	"guichet"
 	"guichet/api"
+	"guichet/canary"
 	"guichet/grant"
 	"guichet/keyring"
 	simdatapass "guichet/sim/datapass"
@@ -64,8 +64,9 @@ func open(t *testing.T, db *storetest.DB) *window {
 	}
 	end := db.Clock.Now().Add(time.Hour)
 	uses := usage.NewCounter(db.Clock.Clock())
+	door := canary.NewDoor(t)
 	server := &api.Server{
-		Clock: db.Clock.Clock(), Log: slog.New(slog.DiscardHandler), Grant: desk, Uses: uses,
+		Clock: db.Clock.Clock(), Log: door.Log(nil), Grant: desk, Uses: uses,
 		Secrets: func(provider string, now time.Time) []keyring.Secret {
 			switch {
 			case provider == "api_particulier":
@@ -82,7 +83,7 @@ func open(t *testing.T, db *storetest.DB) *window {
 	}
 	mux := http.NewServeMux()
 	server.Routes(mux)
-	c := &window{Server: httptest.NewServer(mux), db: db, desk: desk, key: key, uses: uses, t: t}
+	c := &window{Server: httptest.NewServer(door.Handler(mux)), db: db, desk: desk, key: key, uses: uses, t: t}
 	t.Cleanup(c.Close)
 	return c
 }

@@ -80,6 +80,9 @@ func learn(kind, value string) {
 		}
 		return
 	}
+	if strings.HasPrefix(value, "eyJ") && strings.Count(value, ".") == 2 {
+		kind = "a JWT, " + kind
+	}
 	if len(value) > longest {
 		value = value[len(value)-longest:] // the end of a JWT is its signature
 	}

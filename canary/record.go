@@ -54,11 +54,17 @@ func beRecorded() {
 	if recording.file, err = os.OpenFile(recording.name+secretsOf, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600); err != nil {
 		panic("canary: the record of this process: " + err.Error())
 	}
-	started := strings.Join(append(append([]string{}, os.Args...), os.Environ()...), "\x00")
-	if err := os.WriteFile(recording.name+startOf, []byte(started), 0o600); err != nil {
+	start, err := json.Marshal(started{os.Args, os.Environ()})
+	if err == nil {
+		err = os.WriteFile(recording.name+startOf, start, 0o600)
+	}
+	if err != nil {
 		panic("canary: the record of this process: " + err.Error())
 	}
 }
+
+// started is how a process was started.
+type started struct{ Args, Environ []string }
 
 func record(kind, value string) {
 	recording.mu.Lock()

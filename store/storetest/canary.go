@@ -168,6 +168,20 @@ func part(name string, from, to int64) ([]byte, error) {
 	return io.ReadAll(io.NewSectionReader(f, from, to-from))
 }
 
+// NoSecretIn fails the test for each secret in a folder that is not one of the
+// test's temporary folders, but where the program has written too.
+func (db *DB) NoSecretIn(folder string, given func(path string) bool) {
+	db.t.Helper()
+	found, held, err := canary.Folder(folder, given)
+	held.Close() // no database of this process is there
+	if err != nil {
+		db.t.Errorf("looking for secrets: %v", err)
+	}
+	for _, f := range found {
+		db.t.Errorf("%s", f)
+	}
+}
+
 // noSecret fails the test for each secret that stands where it may not.
 func (db *DB) noSecret(t testing.TB) {
 	t.Helper()
