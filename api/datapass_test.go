@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -64,7 +65,9 @@ func open(t *testing.T, db *storetest.DB) *window {
 	}
 	end := db.Clock.Now().Add(time.Hour)
 	uses := usage.NewCounter(db.Clock.Clock())
-	door := canary.NewDoor(t)
+	door := canary.NewDoor(t, canary.Showing{
+		Place: regexp.MustCompile(`^answer 200 to GET /status/`), Kind: regexp.MustCompile(`^a JWT`), Reason: "a status list is public; a test tries one as a secret",
+	})
 	server := &api.Server{
 		Clock: db.Clock.Clock(), Log: door.Log(nil), Grant: desk, Uses: uses,
 		Secrets: func(provider string, now time.Time) []keyring.Secret {
