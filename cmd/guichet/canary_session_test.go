@@ -51,6 +51,7 @@ var canaryTyped = map[string]string{
 	"webhook secret":           "cnry-webhook-secret-n8",
 	"former webhook secret":    "cnry-former-webhook-secret",
 	"secret shared by HS256":   "cnry-shared-secret-of-at-least-32-bytes",
+	"database password":        "cnry-database-password-b6",
 	"SMTP password":            "cnry-smtp-password-77",
 	"mistyped client secret":   "gcc_cnrymistypedclientsecret22",
 	"mistyped gateway token":   "ggw_cnrymistypedgatewaytoken22",
@@ -131,7 +132,7 @@ func newDay(t *testing.T, db *storetest.DB) *day {
 		t.Fatal(err)
 	}
 	d.env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + d.folder, "TMPDIR=" + filepath.Join(d.folder, "tmp"), "GUICHET_DATABASE=" + db.Source,
+		"PATH=" + os.Getenv("PATH"), "HOME=" + d.folder, "TMPDIR=" + filepath.Join(d.folder, "tmp"), "GUICHET_DATABASE_FILE=" + d.secret("database", withPassword(db.Source)),
 		"GUICHET_KEY_FILE=" + d.secret("key", ""), "GUICHET_ADDR=" + address, "GUICHET_ADMIN_ADDR=" + admin, "GUICHET_LOG=debug",
 		"GUICHET_SMTP_FILE=" + d.secret("smtp", "smtp://cnry:"+url.QueryEscape(canaryTyped["SMTP password"])+"@"+d.sink.address+"?tls=none"),
 		"GUICHET_OPERATORS=ops@guichet.test", "GUICHET_WOOB_PYTHON=" + worker, "GUICHET_WOOB_MODULES=" + filepath.Join(d.folder, "modules"),
@@ -140,6 +141,11 @@ func newDay(t *testing.T, db *storetest.DB) *day {
 			canaryTyped["secret shared by HS256"], canaryTyped["secret of another format"])),
 	}
 	return d
+}
+
+// withPassword is the address of a server that asks for no password, with one.
+func withPassword(source string) string {
+	return strings.Replace(source, "postgres://guichet@", "postgres://guichet:"+canaryTyped["database password"]+"@", 1)
 }
 
 // secret is a file of the operator's, which nobody scans; without text it is not
