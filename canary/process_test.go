@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 // gives one to a process that it starts.
 func planted() {
 	own := guichet.SystemClock().NewSecret().Reveal()
-	fmt.Fprintln(canary.Output(os.Stderr), "the secret is", own)
+	_, _ = fmt.Fprintln(canary.Output(os.Stderr), "the secret is", own)
 	worker := exec.Command("sh", "-c", "echo ready; read x", "worker", own)
 	worker.Env = []string{"SESSION=" + own}
 	worker.Stdin, worker.Stdout = os.Stdin, os.Stdout
@@ -47,7 +47,7 @@ func TestPlantedInProcesses(t *testing.T) {
 	}
 	self, err := os.ReadFile("/proc/self/exe")
 	if err == nil {
-		err = os.WriteFile(program, self, 0o700) //nolint:gosec // a program
+		err = os.WriteFile(program, self, 0o700)
 	}
 	if err != nil {
 		t.Fatal(err)
