@@ -6,9 +6,11 @@ import (
 	"database/sql"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5/stdlib"
@@ -48,7 +50,7 @@ func (db *DB) scan() ([]canary.Find, error) {
 	}
 	rows, err := db.rows()
 	all = append(all, rows...)
-	if err != nil || ours == "" {
+	if err != nil || db.server() == "" {
 		return all, err
 	}
 	files, err := db.serverFiles()
@@ -82,8 +84,19 @@ func copyRows(raw *sql.DB, tables []string, found func([]canary.Find)) error {
 	})
 }
 
-// ours is the folder of the PostgreSQL that this program started, if it did.
-var ours string
+// own is the folder of each PostgreSQL that this program started, by its address.
+var own sync.Map
+
+// server is the folder of the database's PostgreSQL, or nothing if it is not ours.
+func (db *DB) server() string {
+	at, err := url.Parse(db.Source)
+	if err != nil {
+		return ""
+	}
+	folder, _ := own.Load(at.Host)
+	name, _ := folder.(string)
+	return name
+}
 
 // mark is how far the server's log and its write-ahead log had come.
 type mark struct {
@@ -91,13 +104,13 @@ type mark struct {
 }
 
 func (db *DB) mark() (m mark, err error) {
-	if db.Engine() != store.PostgreSQL || ours == "" {
+	if db.Engine() != store.PostgreSQL || db.server() == "" {
 		return m, nil
 	}
 	if _, err := fmt.Sscan(db.Value("SELECT (pg_current_wal_lsn() - '0/0')::bigint"), &m.wal); err != nil {
 		return m, err
 	}
-	info, err := os.Stat(filepath.Join(ours, "log"))
+	info, err := os.Stat(filepath.Join(db.server(), "log"))
 	if err == nil {
 		m.log = info.Size()
 	}
@@ -113,7 +126,7 @@ func (db *DB) serverFiles() (all []canary.Find, err error) {
 	}
 	id := db.Value("SELECT oid::text FROM pg_database WHERE datname = current_database()")
 	// What the template had is not the test's: 16384 is where a server's own relations end.
-	all, held, err := canary.Folder(filepath.Join(ours, "data", "base", id), func(path string) bool {
+	all, held, err := canary.Folder(filepath.Join(db.server(), "data", "base", id), func(path string) bool {
 		name := filepath.Base(path)
 		return name != id && (len(name) < 5 || name < "16384" && len(name) == 5)
 	})
@@ -121,7 +134,7 @@ func (db *DB) serverFiles() (all []canary.Find, err error) {
 	if err != nil {
 		return all, err
 	}
-	log, err := part(filepath.Join(ours, "log"), db.began.log, now.log)
+	log, err := part(filepath.Join(db.server(), "log"), db.began.log, now.log)
 	if err != nil {
 		return all, err
 	}
@@ -142,7 +155,7 @@ func (db *DB) wal(from, to int64) (wal []byte, err error) {
 		segment := from / walSegment
 		name := fmt.Sprintf("%08X%08X%08X", 1, segment/256, segment%256)
 		stop := min(to, (segment+1)*walSegment)
-		data, err := part(filepath.Join(ours, "data", "pg_wal", name), from%walSegment, stop-segment*walSegment)
+		data, err := part(filepath.Join(db.server(), "data", "pg_wal", name), from%walSegment, stop-segment*walSegment)
 		if err != nil && !os.IsNotExist(err) {
 			return nil, err
 		}
