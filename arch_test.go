@@ -49,14 +49,15 @@ var mayImport = map[string][]string{
 	"sim/datapass":      {""},
 	"cmd/guichet":       {"*"},
 	"bench":             {"*"},
-	"store/storetest":   {"", "store"},
+	"canary":            {""},
+	"store/storetest":   {"", "store", "canary"},
 	"people/peopletest": {"", "people"},
 	"web/webtest":       {},
 	"gateway/envoy":     {"", "gateway", "keyring"},
 
 	"gateway/envoy/guichet-envoy": {"", "gateway", "gateway/envoy"},
 
-	"gateway/gatewaytest": {"", "grant", "keyring", "api", "sim/datapass", "store", "store/storetest"},
+	"gateway/gatewaytest": {"", "grant", "keyring", "api", "sim/datapass", "store", "store/storetest", "canary"},
 
 	"connector/connectortest": {"", "bank", "ledger", "sim/bank"},
 	"connector/datapass":      {"", "grant"},
@@ -70,7 +71,7 @@ var mayUse = map[string][]string{
 	"modernc.org/sqlite":             {"store", "bench"},
 	"github.com/klauspost/compress":  {"store"},
 	"github.com/pressly/goose":       {"store"},
-	"net/http":                       {"api", "web", "web/view", "web/asset", "web/webtest", "gateway", "alarm", "notify", "openid", "gateway/gatewaytest", "gateway/envoy", "gateway/envoy/guichet-envoy", "sim/bank", "sim/datapass", "connector/sim", "connector/datapass", "connector/connectortest", "cmd/guichet", "bench"},
+	"net/http":                       {"api", "canary", "web", "web/view", "web/asset", "web/webtest", "gateway", "alarm", "notify", "openid", "gateway/gatewaytest", "gateway/envoy", "gateway/envoy/guichet-envoy", "sim/bank", "sim/datapass", "connector/sim", "connector/datapass", "connector/connectortest", "cmd/guichet", "bench"},
 	"github.com/a-h/templ":           {"web", "web/view"},
 	"github.com/chromedp":            {"web/webtest"},
 	"github.com/golang-jwt/jwt":      {"keyring"},
@@ -90,7 +91,7 @@ var mayUse = map[string][]string{
 	"github.com/go-json-experiment":  {"grant", "api"},
 	"os/exec":                        {"store/storetest", "web/webtest", "bench", "connector/process", "worker/woob"},
 	"math/rand":                      {"sim/bank", "bench"},
-	"testing":                        {"store/storetest", "people/peopletest", "web/webtest", "connector/connectortest", "gateway/gatewaytest"},
+	"testing":                        {"canary", "store/storetest", "people/peopletest", "web/webtest", "connector/connectortest", "gateway/gatewaytest"},
 	"google.golang.org/grpc":         {"gateway/envoy", "gateway/envoy/guichet-envoy"},
 	"google.golang.org/genproto":     {"gateway/envoy"},
 	"github.com/envoyproxy":          {"gateway/envoy"},
@@ -201,6 +202,40 @@ func TestDomainIsPure(t *testing.T) {
 			}
 			return true
 		})
+	}
+}
+
+// No program links what hears of secrets, and nobody else makes itself heard of them.
+func TestNobodyWatches(t *testing.T) {
+	knows := map[string][]string{}
+	for _, s := range sources(t) {
+		if s.test {
+			continue
+		}
+		for _, i := range s.file.Imports {
+			if own, ours := strings.CutPrefix(strings.Trim(i.Path.Value, `"`), "guichet/"); ours {
+				knows[s.pkg] = append(knows[s.pkg], own)
+			}
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			if name, ok := n.(*ast.Ident); ok && name.Name == "WatchSecrets" && s.pkg != "" && s.pkg != "canary" {
+				t.Errorf("%s watches secrets", s.path)
+			}
+			return true
+		})
+	}
+	for _, program := range []string{"cmd/guichet", "gateway/envoy/guichet-envoy"} {
+		linked := []string{program}
+		for i := 0; i < len(linked); i++ {
+			for _, pkg := range knows[linked[i]] {
+				if !slices.Contains(linked, pkg) {
+					linked = append(linked, pkg)
+				}
+			}
+		}
+		if len(linked) < 5 || slices.Contains(linked, "canary") {
+			t.Errorf("%s links %q", program, linked)
+		}
 	}
 }
 

@@ -86,7 +86,11 @@ func (c Clock) NewSecret() Secret {
 	for i := range b {
 		b[i] = alphabet[b[i]&31]
 	}
-	return Secret(b[:])
+	secret := Secret(b[:])
+	if watch != nil {
+		watch(string(secret)) // its prefix comes later, and is no secret
+	}
+	return secret
 }
 
 // Intn returns a number in [0, n) for n up to 2^32; its bias is below 2^-31.

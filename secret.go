@@ -15,7 +15,20 @@ type Secret string
 const hidden = "***"
 
 // Reveal gives the value. Whoever calls it answers for where it goes.
-func (s Secret) Reveal() string { return string(s) }
+func (s Secret) Reveal() string {
+	if watch != nil {
+		watch(string(s))
+	}
+	return string(s)
+}
+
+// watch is nil in the program, whatever happens.
+var watch func(value string)
+
+// WatchSecrets makes f hear of every secret that is revealed or made, so that tests
+// can look for it where none may be. Only package canary calls it, in its init and
+// in test programs only; the program does not link that package (TestNobodyWatches).
+func WatchSecrets(f func(value string)) { watch = f }
 
 // String hides the value.
 func (Secret) String() string { return hidden }

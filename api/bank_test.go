@@ -269,7 +269,7 @@ func TestOpenAPI(t *testing.T) {
 func TestHumaIsHardened(t *testing.T) {
 	t.Parallel()
 	c := newCounter(t, storetest.New(t, store.SQLite))
-	secret := canary // newCounter looks for it in every answer when the test ends
+	secret := bankPassword // newCounter looks for it in every answer when the test ends
 	for name, one := range map[string]struct {
 		body, contentType string
 		status            int

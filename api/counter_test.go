@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -21,6 +20,7 @@ import (
 	"guichet"
 	"guichet/api"
 	"guichet/bank"
+	"guichet/canary"
 	simconnector "guichet/connector/sim"
 	"guichet/job"
 	"guichet/keyring"
@@ -29,7 +29,7 @@ import (
 	"guichet/store/storetest"
 )
 
-const canary = "canary-password-8h2"
+const bankPassword = "canary-password-8h2"
 
 // A counter is the API before a desk, a database and banks of the outside world.
 type counter struct {
@@ -76,7 +76,7 @@ func newCounter(t *testing.T, db *storetest.DB) *counter {
 	c.sealer = sealer{keys}
 	c.process = c.start(db.Store, false)
 	t.Cleanup(func() {
-		for _, secret := range []string{canary, "123456", `"000000"`} {
+		for _, secret := range []string{bankPassword, "123456", `"000000"`} {
 			if bytes.Contains(c.seen.Bytes(), []byte(secret)) {
 				t.Errorf("an answer holds %q", secret)
 			}
@@ -90,12 +90,13 @@ func newCounter(t *testing.T, db *storetest.DB) *counter {
 func (c *counter) start(s *store.Store, discard bool) *process {
 	c.t.Helper()
 	p := &process{stopping: make(chan struct{}), working: &sync.WaitGroup{}}
+	door := canary.NewDoor(c.t)
 	p.desk = &bank.Desk{
-		Store: s.Bank(), Clock: c.db.Clock.Clock(), Sealer: c.sealer, Log: slog.New(slog.DiscardHandler), DiscardUnfinished: discard,
+		Store: s.Bank(), Clock: c.db.Clock.Clock(), Sealer: c.sealer, Log: door.Log(nil), DiscardUnfinished: discard,
 		Connectors: c.banks, Limits: bank.Limits{Beat: 50 * time.Millisecond, Grace: 300 * time.Millisecond},
 	}
 	face := &api.Bank{
-		Desk: p.desk, Log: slog.New(slog.DiscardHandler), Stopping: p.stopping, Cookie: "guichet", Machines: true,
+		Desk: p.desk, Log: door.Log(nil), Stopping: p.stopping, Cookie: "guichet", Machines: true,
 		// The token is the id: who is who is another part's business.
 		Identify: func(r *http.Request) (guichet.Actor, string, error) {
 			id, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
@@ -115,12 +116,12 @@ func (c *counter) start(s *store.Store, discard bool) *process {
 			return all, nil
 		},
 	}
-	p.server = httptest.NewServer(face.Handler())
+	p.server = httptest.NewServer(door.Handler(face.Handler()))
 	p.url = p.server.URL
 	ctx, stopWork := context.WithCancel(context.Background())
 	p.stopWork = stopWork
 	runner := &job.Runner{
-		Store: s.Jobs(), Clock: c.db.Clock.Clock(), Log: slog.New(slog.DiscardHandler), Poll: 20 * time.Millisecond,
+		Store: s.Jobs(), Clock: c.db.Clock.Clock(), Log: door.Log(nil), Poll: 20 * time.Millisecond,
 		Handlers: map[string]job.Handler{bank.JobRun: func(ctx context.Context, j job.Claimed) error {
 			var args bank.RunArgs
 			if err := json.Unmarshal(j.Args, &args); err != nil {
@@ -271,7 +272,7 @@ func (c *counter) call(method, path, body string, headers ...header) said {
 }
 
 func opening(login string) string {
-	return fmt.Sprintf(`{"institution":"sim","label":"Chez moi","store_credentials":true,"fields":{"login":%q,"password":%q}}`, login, canary)
+	return fmt.Sprintf(`{"institution":"sim","label":"Chez moi","store_credentials":true,"fields":{"login":%q,"password":%q}}`, login, bankPassword)
 }
 
 func (c *counter) create(login string) said {

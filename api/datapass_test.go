@@ -6,10 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +17,7 @@ import (
 
 	"guichet"
 	"guichet/api"
+	"guichet/canary"
 	"guichet/grant"
 	"guichet/keyring"
 	simdatapass "guichet/sim/datapass"
@@ -64,8 +65,11 @@ func open(t *testing.T, db *storetest.DB) *window {
 	}
 	end := db.Clock.Now().Add(time.Hour)
 	uses := usage.NewCounter(db.Clock.Clock())
+	door := canary.NewDoor(t, canary.Showing{
+		Place: regexp.MustCompile(`^answer 200 to GET /status/`), Kind: regexp.MustCompile(`^a JWT`), Reason: "a status list is public; a test tries one as a secret",
+	})
 	server := &api.Server{
-		Clock: db.Clock.Clock(), Log: slog.New(slog.DiscardHandler), Grant: desk, Uses: uses,
+		Clock: db.Clock.Clock(), Log: door.Log(nil), Grant: desk, Uses: uses,
 		Secrets: func(provider string, now time.Time) []keyring.Secret {
 			switch {
 			case provider == "api_particulier":
@@ -82,7 +86,7 @@ func open(t *testing.T, db *storetest.DB) *window {
 	}
 	mux := http.NewServeMux()
 	server.Routes(mux)
-	c := &window{Server: httptest.NewServer(mux), db: db, desk: desk, key: key, uses: uses, t: t}
+	c := &window{Server: httptest.NewServer(door.Handler(mux)), db: db, desk: desk, key: key, uses: uses, t: t}
 	t.Cleanup(c.Close)
 	return c
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"guichet"
 	"guichet/api"
 	"guichet/blocklist"
+	"guichet/canary"
 	"guichet/grant"
 	"guichet/keyring"
 	"guichet/store"
@@ -37,15 +37,16 @@ func newReplica(t *testing.T, db *storetest.DB) *replica {
 	if err != nil {
 		t.Fatal(err)
 	}
+	door := canary.NewDoor(t)
 	s := &api.Server{
-		Clock: db.Clock.Clock(), Log: slog.New(slog.DiscardHandler), Verifier: keyring.NewCachedVerifier(verifier, 10),
+		Clock: db.Clock.Clock(), Log: door.Log(nil), Verifier: keyring.NewCachedVerifier(verifier, 10),
 		Grant: &grant.Desk{Store: own.Grant(), Clock: db.Clock.Clock()}, JWKS: func() ([]byte, error) { return []byte(`{"keys":[]}`), nil },
 		Secrets:  func(string, time.Time) []keyring.Secret { return nil },
 		Gateways: gatewaysOf(db), Stopping: stopping, Blocked: func() <-chan struct{} { return own.Changed(store.BlocklistRaised) },
 	}
 	mux := http.NewServeMux()
 	s.Routes(mux)
-	r := &replica{httptest.NewServer(mux), t, own}
+	r := &replica{httptest.NewServer(door.Handler(mux)), t, own}
 	t.Cleanup(func() { close(stopping); r.CloseClientConnections(); r.Close() })
 	return r
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bufio"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"guichet"
 
 	"guichet/blocklist"
 	"guichet/keyring"
@@ -120,13 +123,22 @@ func (l *link) question(most int) {
 		return
 	}
 	l.asking++
-	nonce := l.config.Clock.NewSecret().Reveal()
+	nonce := newNonce(l.config.Clock)
 	have, keys := l.replica.Ask(l.clocks(), nonce)
 	q := url.Values{"epoch": {strconv.FormatInt(have.Epoch, 10)}, "after": {strconv.FormatInt(have.Seq, 10)}, "keys": {keys}, "nonce": {nonce}}
 	go func() {
 		answer, err := l.fetchAnswer(q)
 		l.later(func() { l.asking--; l.take(answer, err) })
 	}()
+}
+
+// newNonce is 128 bits for which nobody can have an answer already. It is no secret.
+func newNonce(clock guichet.Clock) string {
+	var b [16]byte
+	if _, err := io.ReadFull(clock.Rand, b[:]); err != nil {
+		panic("gateway: no randomness: " + err.Error())
+	}
+	return hex.EncodeToString(b[:])
 }
 
 func (l *link) request(ctx context.Context, path, accept string) (*http.Response, error) {

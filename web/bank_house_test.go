@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -23,6 +22,7 @@ import (
 
 	"guichet"
 	"guichet/bank"
+	"guichet/canary"
 	simconnector "guichet/connector/sim"
 	"guichet/job"
 	"guichet/keyring"
@@ -78,7 +78,8 @@ func (h *house) start(s *store.Store, discard bool) *process {
 		h.t.Fatal(err)
 	}
 	p := &process{logs: &logBook{}, dead: &sync.WaitGroup{}}
-	log := slog.New(slog.NewTextHandler(p.logs, nil))
+	door := canary.NewDoor(h.t, shown...)
+	log := door.Log(p.logs)
 	clock := h.db.Clock.Clock()
 	p.desk = &bank.Desk{
 		Store: s.Bank(), Clock: clock, Sealer: h.sealer, Connectors: map[string]bank.Connector{"sim": connector}, Log: log, DiscardUnfinished: discard,
@@ -88,7 +89,7 @@ func (h *house) start(s *store.Store, discard bool) *process {
 	var ctx context.Context
 	ctx, p.die = context.WithCancel(context.Background())
 	runner := &job.Runner{
-		Store: s.Jobs(), Clock: clock, Log: slog.New(slog.DiscardHandler), Poll: 20 * time.Millisecond,
+		Store: s.Jobs(), Clock: clock, Log: log, Poll: 20 * time.Millisecond,
 		Handlers: map[string]job.Handler{bank.JobRun: func(ctx context.Context, c job.Claimed) error {
 			var args bank.RunArgs
 			if err := json.Unmarshal(c.Args, &args); err != nil {
@@ -104,9 +105,11 @@ func (h *house) start(s *store.Store, discard bool) *process {
 		Clock: clock, Log: log, URL: "http://" + p.web.Listener.Addr().String(), Zone: time.UTC, Windows: view.Windows{Bank: true},
 		People: p.people, Bank: p.desk, Alerts: s.Alerts(), Sessions: s.Sessions(), Stopping: p.stopping,
 	}
-	if p.web.Config.Handler, err = pages.Handler(nil); err != nil {
+	handler, err := pages.Handler(nil)
+	if err != nil {
 		h.t.Fatal(err)
 	}
+	p.web.Config.Handler = door.Handler(handler)
 	p.web.Start()
 	h.t.Cleanup(func() {
 		if p.stopping != nil {

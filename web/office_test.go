@@ -5,7 +5,6 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"guichet"
+	"guichet/canary"
 	"guichet/grant"
 	"guichet/people"
 	"guichet/store/storetest"
@@ -42,8 +42,9 @@ func newOffice(t *testing.T, db *storetest.DB, changes ...func(*web.Server, stri
 	}
 	o.people = &people.Desk{Store: db.Store.People(), Clock: clock, Hasher: people.NewHasher(people.Params{Time: 1, MemoryKiB: 64, Threads: 1})}
 	o.drifts = &grant.Reconciler{Desk: o.desk, Store: db.Drifts(), Sources: map[string]grant.Source{}}
+	door := canary.NewDoor(t, shown...)
 	pages := &web.Server{
-		Clock: clock, Log: slog.New(slog.NewTextHandler(o.logs, nil)), URL: "http://guichet.test", Zone: time.UTC, Windows: view.Windows{Grant: true},
+		Clock: clock, Log: door.Log(o.logs), URL: "http://guichet.test", Zone: time.UTC, Windows: view.Windows{Grant: true},
 		People: o.people, Grant: o.desk, Office: db.Grant(), Drifts: o.drifts, Alerts: db.Store.Alerts(), Sessions: db.Store.Sessions(),
 	}
 	for _, change := range changes {
@@ -53,7 +54,7 @@ func newOffice(t *testing.T, db *storetest.DB, changes ...func(*web.Server, stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.web.Config.Handler = handler
+	o.web.Config.Handler = door.Handler(handler)
 	o.web.Start()
 	t.Cleanup(func() {
 		o.web.Close()

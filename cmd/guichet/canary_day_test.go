@@ -42,12 +42,12 @@ func (d *day) play() {
 func (d *day) people() {
 	d.t.Helper()
 	code := d.logged(`enter this code: (\S+)`)
-	d.s.add("setup code", code)
+	d.s.Add("setup code", code)
 	password := canaryTyped["password of a person"]
 	d.form("/setup", "code", canaryTyped["mistyped setup code"], "email", "ops@guichet.test", "password", password)
 	status, _, _ := d.form("/setup", "code", code, "email", "ops@guichet.test", "password", password)
 	d.is("setup", status, 303)
-	d.s.add("session cookie", d.cookie())
+	d.s.Add("session cookie", d.cookie())
 	d.form("/sign-in", "email", "ops@guichet.test", "password", canaryTyped["mistyped password"])
 	status, _, _ = d.form("/settings/password", "old", password, "new", canaryTyped["changed password"])
 	d.is("change of password", status, 303)
@@ -60,7 +60,7 @@ func (d *day) grants() (jwt, token string) {
 		"data":{"state":"validated","data":{"intitule":"Aides aux commerces","scopes":["bilans_bdf"]},"applicant":{"email":"ops@guichet.test","given_name":"Claire","family_name":"Morel"}}}`)
 	token = d.match(`"token_id": "([0-9a-f-]{36})"`, d.command("webhook send", "webhook", "send", "--provider", "api_entreprise", "--event", "approve", "--file", body, "--url", d.url, "--json"))
 	jwt = d.match(`(eyJ[\w.-]+)`, d.command("token show", "token", "show", token))
-	d.s.add("token", jwt)
+	d.s.Add("token", jwt)
 	d.ask("POST", "/api/datapass/v2/api_entreprise/webhook", "application/json", "{}", "X-Hub-Signature-256", "sha256=00")
 	local := d.secret("local.json", `{"event":"approve","fired_at":1777880000,"model_type":"authorization_request/api_local","model_id":1,"data":{"state":"validated","data":{"scopes":["x"]},"applicant":{"email":"ops@guichet.test"}}}`)
 	d.command("webhook send local", "webhook", "send", "--provider", "api_local", "--event", "approve", "--file", local, "--url", d.url, "--json")
@@ -68,7 +68,7 @@ func (d *day) grants() (jwt, token string) {
 	d.is("reveal", d.status(d.form(own+"/reveal")), 200)
 	_, _, page := d.form(own+"/hand-over", "to", "colleague@valmont.test")
 	link := d.match(`/transmission/([\w-]+)`, page)
-	d.s.add("hand-over link", link)
+	d.s.Add("hand-over link", link)
 	d.ask("GET", "/transmission/"+link, "", "")
 	d.is("taking over", d.status(d.form("/transmission/"+link)), 200)
 	return jwt, token
@@ -80,7 +80,7 @@ func (d *day) status(status int, _ http.Header, _ string) int { return status }
 func (d *day) programs(jwt, token string) {
 	d.t.Helper()
 	credential := d.match(`"token": "(ggw_\w+)"`, d.command("gateway add", "gateway", "add", "--name", "edge", "--json"))
-	d.s.add("gateway credential", credential)
+	d.s.Add("gateway credential", credential)
 	d.gateway = d.run("gateway", []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + filepath.Join(d.folder, "tmp"), "GUICHET_GATEWAY_TOKEN_FILE=" + d.secret("gateway", credential)},
 		"gateway", "--listen", strings.TrimPrefix(d.edge, "http://"), "--upstream", d.url, "--state", filepath.Join(d.folder, "state"))
 	for _, at := range []string{d.url, d.edge} {
@@ -92,7 +92,7 @@ func (d *day) programs(jwt, token string) {
 	d.ask("GET", "/blocklist?nonce=n", "", "", "Authorization", "Bearer "+canaryTyped["mistyped gateway token"])
 	out := d.command("client add", "client", "add", "--name", "API", "--provider", "api_entreprise", "--introspect", "--revoke", "--json")
 	id, secret := d.match(`"id": "([0-9a-f-]{36})"`, out), d.match(`"secret": "(gcc_\w+)"`, out)
-	d.s.add("client secret", secret)
+	d.s.Add("client secret", secret)
 	for _, s := range []string{secret, canaryTyped["mistyped client secret"]} {
 		d.form("/oauth/introspect", "client_id", id, "client_secret", s, "token", jwt)
 	}
@@ -106,7 +106,7 @@ func (d *day) bank() {
 	d.t.Helper()
 	_, _, page := d.form("/settings/tokens", "name", "script")
 	api := d.match(`(gpt_\w+|g[a-z]{2}_\w{20,})`, page)
-	d.s.add("personal API token", api)
+	d.s.Add("personal API token", api)
 	d.json("GET", "/api/all", nil, canaryTyped["mistyped API token"])
 	open := func(login, password, birthday string) map[string]any {
 		return d.json("POST", "/api/accesses?wait=60", map[string]any{

@@ -25,6 +25,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"guichet/canary"
 	"guichet/keyring"
 	"guichet/store/storetest"
 )
@@ -50,6 +51,7 @@ var canaryTyped = map[string]string{
 	"webhook secret":           "cnry-webhook-secret-n8",
 	"former webhook secret":    "cnry-former-webhook-secret",
 	"secret shared by HS256":   "cnry-shared-secret-of-at-least-32-bytes",
+	"database password":        "cnry-database-password-b6",
 	"SMTP password":            "cnry-smtp-password-77",
 	"mistyped client secret":   "gcc_cnrymistypedclientsecret22",
 	"mistyped gateway token":   "ggw_cnrymistypedgatewaytoken22",
@@ -89,7 +91,7 @@ func TestNoSecretAnywhere(t *testing.T) {
 type day struct {
 	t       *testing.T
 	db      *storetest.DB
-	s       *scanner
+	s       *canary.Scanner
 	sink    *sink
 	folder  string
 	env     []string
@@ -108,9 +110,9 @@ type day struct {
 
 func newDay(t *testing.T, db *storetest.DB) *day {
 	t.Helper()
-	d := &day{t: t, db: db, s: newScanner(), sink: newSink(t), folder: t.TempDir(), seen: map[string][]byte{}}
+	d := &day{t: t, db: db, s: &canary.Scanner{}, sink: newSink(t), folder: t.TempDir(), seen: map[string][]byte{}}
 	for kind, value := range canaryTyped {
-		d.s.add(kind, value)
+		d.s.Add(kind, value)
 	}
 	for _, name := range []string{"secrets", "tmp", "modules", "state"} {
 		if err := os.Mkdir(filepath.Join(d.folder, name), 0o700); err != nil {
@@ -124,12 +126,13 @@ func newDay(t *testing.T, db *storetest.DB) *day {
 	d.client = &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	address, admin, edge := freeAddress(t), freeAddress(t), freeAddress(t)
 	d.url, d.admin, d.edge = "http://"+address, "http://"+admin, "http://"+edge
+	db.Given(filepath.Join(d.folder, "secrets"))
 	worker, err := exec.LookPath("canary-worker")
 	if err != nil {
 		t.Fatal(err)
 	}
 	d.env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + d.folder, "TMPDIR=" + filepath.Join(d.folder, "tmp"), "GUICHET_DATABASE=" + db.Source,
+		"PATH=" + os.Getenv("PATH"), "HOME=" + d.folder, "TMPDIR=" + filepath.Join(d.folder, "tmp"), "GUICHET_DATABASE_FILE=" + d.secret("database", withPassword(db.Source)),
 		"GUICHET_KEY_FILE=" + d.secret("key", ""), "GUICHET_ADDR=" + address, "GUICHET_ADMIN_ADDR=" + admin, "GUICHET_LOG=debug",
 		"GUICHET_SMTP_FILE=" + d.secret("smtp", "smtp://cnry:"+url.QueryEscape(canaryTyped["SMTP password"])+"@"+d.sink.address+"?tls=none"),
 		"GUICHET_OPERATORS=ops@guichet.test", "GUICHET_WOOB_PYTHON=" + worker, "GUICHET_WOOB_MODULES=" + filepath.Join(d.folder, "modules"),
@@ -138,6 +141,11 @@ func newDay(t *testing.T, db *storetest.DB) *day {
 			canaryTyped["secret shared by HS256"], canaryTyped["secret of another format"])),
 	}
 	return d
+}
+
+// withPassword is the address of a server that asks for no password, with one.
+func withPassword(source string) string {
+	return strings.Replace(source, "postgres://guichet@", "postgres://guichet:"+canaryTyped["database password"]+"@", 1)
 }
 
 // secret is a file of the operator's, which nobody scans; without text it is not
@@ -415,18 +423,17 @@ func (d *day) scan() {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	d.s.add("key file", strings.TrimSpace(string(key)))
+	d.s.Add("key file", strings.TrimSpace(string(key)))
 	d.signingKeys()
-	for place, data := range d.seen {
-		d.s.look(place, data)
-	}
 	shown := map[string]bool{}
-	for _, f := range d.s.list() {
-		if where, ok := canaryShown[f.kind]; ok && regexp.MustCompile(where).MatchString(f.place) {
-			shown[f.kind] = true
-			continue
+	for place, data := range d.seen {
+		for _, f := range d.s.Look(place, data) {
+			if where, ok := canaryShown[f.Kind]; ok && regexp.MustCompile(where).MatchString(f.Place) {
+				shown[f.Kind] = true
+				continue
+			}
+			d.t.Errorf("%s", f)
 		}
-		d.t.Errorf("%s, written as %s, is in: %s", f.kind, f.writing, f.place)
 	}
 	for kind, where := range canaryShown {
 		if where != "^$" && !shown[kind] {
@@ -442,7 +449,8 @@ func (d *day) scan() {
 			d.t.Errorf("nothing was looked at: %s", place)
 		}
 	}
-	d.t.Logf("%d kinds of secrets, %d needles, %d places, %.1f MB", len(d.s.canaries), len(d.s.needles), len(d.seen), float64(d.s.read)/1e6)
+	kinds, needles, read := d.s.Size()
+	d.t.Logf("%d kinds of secrets, %d needles, %d places, %.1f MB", kinds, needles, len(d.seen), float64(read)/1e6)
 }
 
 // signingKeys adds the private keys, which only the key file opens.
@@ -465,6 +473,6 @@ func (d *day) signingKeys() {
 		if err != nil {
 			d.t.Fatal(err)
 		}
-		d.s.add("key that signs", string(private))
+		d.s.Add("key that signs", string(private))
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"guichet"
 	"guichet/bank"
+	"guichet/canary"
 	"guichet/ledger"
 	"guichet/store"
 )
@@ -70,7 +71,7 @@ func serveAndDie() int {
 		if err != nil {
 			return err
 		}
-		p := &program{config: c, clock: clock, log: newLog(c.LogLevel, os.Stderr), store: s}
+		p := &program{config: c, clock: clock, log: newLog(c.LogLevel, canary.Output(os.Stderr)), store: s}
 		if err := p.build(context.Background()); err != nil {
 			return err
 		}

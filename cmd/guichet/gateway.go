@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"time"
 
 	"guichet"
@@ -47,7 +46,7 @@ func (c gatewayRunCmd) Run(ctx context.Context, all *cli) error {
 	if config.GatewayToken == "" {
 		return configError("gateway_token", `A gateway needs its credential: "guichet gateway add" prints one.`)
 	}
-	log := newLog(config.LogLevel, os.Stderr)
+	log := newLog(config.LogLevel, all.log)
 	options := gateway.Config{
 		Upstream: c.Upstream, Credential: config.GatewayToken, StaleAfter: c.StaleAfter, StateDir: c.State, ClientIP: c.ClientIP,
 		Version: version, Clock: guichet.SystemClock(), Log: log,

@@ -23,8 +23,9 @@ import (
 
 // cli is every command. The tags are the help.
 type cli struct {
-	Config string `help:"Configuration file (TOML)." type:"existingfile" placeholder:"FILE"`
-	JSON   bool   `help:"Print JSON." name:"json"`
+	Config string    `help:"Configuration file (TOML)." type:"existingfile" placeholder:"FILE"`
+	JSON   bool      `help:"Print JSON." name:"json"`
+	log    io.Writer // of the program, whatever the command
 
 	Serve      serveCmd      `cmd:"" help:"Run the server."`
 	Demo       demoCmd       `cmd:"" help:"Run everything at once on sample data, with a simulated bank and a simulated DataPass."`
@@ -84,7 +85,7 @@ func run(args []string, t terminal) int {
 		_, _ = fmt.Fprintf(t.err, "guichet: %v\nTry guichet --help.\n", err)
 		return 2
 	}
-	t.json = commands.JSON
+	t.json, commands.log = commands.JSON, t.err
 	// The second signal ends the program at once.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -252,6 +252,7 @@ func TestNoticeKilledBetweenSendAndNote(t *testing.T) {
 		defer server.Close()
 		folder := t.TempDir()
 		providers := filepath.Join(folder, "providers.toml")
+		db.Given(providers)
 		if err := os.WriteFile(providers, []byte(hooked(server.URL)), 0o600); err != nil {
 			t.Fatal(err)
 		}

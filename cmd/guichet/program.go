@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -42,6 +43,8 @@ type program struct {
 	mailer *mail.Sender // nil: mails are written to the log instead
 	alarms []alarm.Channel
 	drifts *grant.Reconciler
+
+	console io.Writer // nil: standard error
 
 	secrets  *secretBook
 	notifier *notify.Sender
@@ -115,7 +118,7 @@ func withProgram(ctx context.Context, all *cli, use func(*program) error) error 
 	if err != nil {
 		return err
 	}
-	p, err := openProgram(ctx, c, newLog(c.LogLevel, os.Stderr))
+	p, err := openProgram(ctx, c, newLog(c.LogLevel, all.log))
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ type running struct {
 func configured(t *testing.T, db *storetest.DB, providers string, settings ...string) string {
 	t.Helper()
 	folder := t.TempDir()
+	db.Given(folder) // by these files an operator gives secrets
 	path := func(name string) string { return filepath.Join(folder, name) }
 	lines := append([]string{
 		fmt.Sprintf("guichet_database = %q", db.Source), fmt.Sprintf("guichet_key_file = %q", path("key")), fmt.Sprintf("guichet_addr = %q", freeAddress(t)),

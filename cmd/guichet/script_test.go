@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -16,13 +17,16 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"guichet/canary"
 	"guichet/store"
 	"guichet/store/storetest"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
-		"guichet": func() { os.Exit(run(os.Args[1:], terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr})) },
+	testscript.Main(canary.Suite{Tests: m, Prefix: "GUICHET_", Inputs: inputs, Shown: shown}, map[string]func(){
+		"guichet": func() {
+			os.Exit(run(os.Args[1:], terminal{in: os.Stdin, out: canary.Output(os.Stdout), err: canary.Output(os.Stderr)}))
+		},
 		// rotate-and-die STEP begins or goes on with a rotation and is killed after
 		// the step, before it can say so to anybody.
 		"rotate-and-die": func() { os.Exit(rotateAndDie(os.Args[1])) },
@@ -97,6 +101,14 @@ func setUp(t *testing.T, env *testscript.Env, engine store.Engine) error {
 	}
 	s := &session{t: inner, db: storetest.New(inner, engine), sink: newSink(inner)}
 	env.Values[sessionKey{}] = s
+	came := map[string]bool{} // files of the script itself, by which it gives secrets
+	err := filepath.WalkDir(env.WorkDir, func(path string, e fs.DirEntry, err error) error {
+		came[path] = err == nil && e.Type().IsRegular()
+		return err
+	})
+	if err != nil {
+		return err
+	}
 	address, admin, bank := freeAddress(inner), freeAddress(inner), freeAddress(inner)
 	for name, value := range map[string]string{
 		"GUICHET_DATABASE": s.db.Source, "GUICHET_KEY_FILE": filepath.Join(env.WorkDir, "guichet.key"), "GUICHET_ADDR": address,
@@ -114,6 +126,7 @@ func setUp(t *testing.T, env *testscript.Env, engine store.Engine) error {
 		for _, e := range s.edges {
 			e.stop(syscall.SIGKILL)
 		}
+		s.db.NoSecretIn(env.WorkDir, func(path string) bool { return came[path] || filepath.Base(path) == "providers.toml" }) // which an operator writes
 	})
 	return nil
 }

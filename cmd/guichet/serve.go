@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -27,10 +29,11 @@ func (serveCmd) Run(ctx context.Context, _ terminal, all *cli) error {
 	if err != nil {
 		return err
 	}
-	p, err := openProgram(ctx, c, newLog(c.LogLevel, os.Stderr))
+	p, err := openProgram(ctx, c, newLog(c.LogLevel, all.log))
 	if err != nil {
 		return err
 	}
+	p.console = all.log
 	return errors.Join(p.serve(ctx), p.store.Close())
 }
 
@@ -130,7 +133,7 @@ func (p *program) announce(ctx context.Context) error {
 	if err != nil || !needed {
 		return err
 	}
-	_, err = fmt.Fprintf(os.Stderr, "\nNobody has an account yet. Open %s/setup and enter this code: %s\n\n", p.config.URL, code.Reveal())
+	_, err = fmt.Fprintf(cmp.Or[io.Writer](p.console, os.Stderr), "\nNobody has an account yet. Open %s/setup and enter this code: %s\n\n", p.config.URL, code.Reveal())
 	return err
 }
 

@@ -13,11 +13,14 @@ import (
 
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
+
+	"guichet/canary"
 )
 
 // sink is a real SMTP server that keeps what it is given.
 type sink struct {
 	address string
+	door    *canary.Door
 
 	mu      sync.Mutex
 	login   string // user and password of whoever sent last
@@ -34,7 +37,7 @@ func newSink(t testing.TB) *sink {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &sink{address: l.Addr().String(), arrived: make(chan struct{})}
+	s := &sink{address: l.Addr().String(), arrived: make(chan struct{}), door: canary.NewDoor(t)}
 	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &smtpSession{sink: s}, nil }))
 	server.Domain, server.AllowInsecureAuth = "sink.test", true
 	go func() { _ = server.Serve(l) }()
@@ -86,6 +89,7 @@ func (s *smtpSession) Data(r io.Reader) error {
 	}
 	s.sink.mu.Lock()
 	defer s.sink.mu.Unlock()
+	s.sink.door.Pass("a mail", raw)
 	for _, to := range s.to {
 		s.sink.all = append(s.sink.all, mailed{to, string(raw) + "\n" + string(readable)})
 	}

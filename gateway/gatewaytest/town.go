@@ -4,7 +4,6 @@ package gatewaytest
 import (
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -14,6 +13,7 @@ import (
 
 	"guichet"
 	"guichet/api"
+	"guichet/canary"
 	"guichet/grant"
 	"guichet/keyring"
 	simdatapass "guichet/sim/datapass"
@@ -55,8 +55,9 @@ func New(t *testing.T, engine store.Engine) *Town {
 		t.Fatal(err)
 	}
 	stopping := make(chan struct{})
+	door := canary.NewDoor(t)
 	server := &api.Server{
-		Clock: clock, Log: slog.New(slog.DiscardHandler), Grant: c.Desk, Verifier: keyring.NewCachedVerifier(verifier, 100),
+		Clock: clock, Log: door.Log(nil), Grant: c.Desk, Verifier: keyring.NewCachedVerifier(verifier, 100),
 		Secrets: func(string, time.Time) []keyring.Secret { return []keyring.Secret{VerifySecret} },
 		JWKS:    c.jwks, Gateways: c.Gateways, Stopping: stopping,
 		Blocked: func() <-chan struct{} { return c.DB.Changed(store.BlocklistRaised) },

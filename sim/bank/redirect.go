@@ -21,7 +21,7 @@ func (v *visit) showRedirect(alert string) reply {
 	}
 	g := v.openGrant()
 	if g == nil {
-		g = &grant{id: v.site.clock.NewSecret().Reveal(), sid: v.session.id, login: v.session.login, asked: v.now}
+		g = &grant{id: v.site.clock.NewID().String(), sid: v.session.id, login: v.session.login, asked: v.now}
 		v.world.grants[g.id] = g
 		v.count(func(c *Counters) { c.RedirectsAsked++ })
 	}

@@ -155,6 +155,7 @@ kill -CONT $pid; pkill -CONT -P $pid; kill -INT $pid; wait $pid; rm -rf "$3"`
 	defer func() { _ = db.Close() }()
 	for deadline := time.Now().Add(30 * time.Second); ; {
 		if err = db.PingContext(context.Background()); err == nil {
+			own.Store(fmt.Sprintf("127.0.0.1:%d", port), dir)
 			return address, nil
 		}
 		if time.Now().After(deadline) {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"guichet"
+	"guichet/canary"
 	"guichet/store"
 )
 
@@ -27,6 +28,10 @@ type DB struct {
 	t         testing.TB
 	faults    *faults
 	unchecked bool
+	folder    string // one of the test's own
+	given     []string
+	began     mark
+	held      canary.Held
 }
 
 // Each runs a test on a fresh database of each engine.
@@ -41,7 +46,8 @@ func Each(t *testing.T, test func(t *testing.T, db *DB)) {
 }
 
 // New makes a fresh database of the engine. When the test ends, the invariants
-// are checked: a test that breaks one fails.
+// are checked, and every secret that was heard of is looked for in what the database
+// and the test have written: a test that breaks one, or leaves one, fails.
 func New(t testing.TB, engine store.Engine) *DB {
 	t.Helper()
 	copied := sqlite
@@ -53,8 +59,13 @@ func New(t testing.TB, engine store.Engine) *DB {
 
 func at(t testing.TB, source string) *DB {
 	t.Helper()
-	db := &DB{t: t, Source: source, Clock: NewClock(), faults: &faults{}}
+	db := &DB{t: t, Source: source, Clock: NewClock(), faults: &faults{}, folder: t.TempDir()}
+	t.Cleanup(func() { db.held.Close() })
 	db.Store = db.Open()
+	var err error
+	if db.began, err = db.mark(); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := db.Migrate(t.Context()); err != nil { // nothing to do, in a copy
 		t.Fatal(err)
 	}
@@ -62,6 +73,7 @@ func at(t testing.TB, source string) *DB {
 		if db.unchecked {
 			return
 		}
+		db.noSecret(t)
 		broken, err := db.Check(context.Background())
 		if err != nil {
 			t.Errorf("checking the invariants: %v", err)
