@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -53,16 +54,45 @@ func TestStorm(t *testing.T) {
 	})
 }
 
+// programs are those that tests build, each once. Their folder is no test's: what
+// they are made of is ours, and no secret is looked for in it.
+var programs struct {
+	sync.Mutex
+	folder string
+	made   map[string]string // by the flags
+}
+
+// builders are tests that may build programs.
+type builders struct{ *testing.M }
+
+// Run runs the tests and takes the programs away.
+func (b builders) Run() int {
+	folder, err := os.MkdirTemp("", "guichet-built-")
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+	programs.folder, programs.made = folder, map[string]string{}
+	return b.M.Run()
+}
+
 // built is the program as people run it, where the one of these tests may carry
 // the race detector, which costs memory and time.
 func built(t *testing.T, flags ...string) string {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "guichet")
+	programs.Lock()
+	defer programs.Unlock()
+	key := strings.Join(flags, " ")
+	if program, ok := programs.made[key]; ok {
+		return program
+	}
+	program := filepath.Join(programs.folder, strconv.Itoa(len(programs.made)), "guichet")
 	cmd := exec.Command("go", append(append([]string{"build"}, flags...), "-o", program, ".")...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
+	programs.made[key] = program
 	return program
 }
 

@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/emersion/go-smtp"
-
 	"guichet/store/storetest"
 )
 
@@ -51,11 +49,7 @@ func TestMailServerDeadForAnHour(t *testing.T) {
 		}
 		d := &door{Listener: l}
 		d.shut.Store(true)
-		kept := &sink{arrived: make(chan struct{})}
-		server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &smtpSession{sink: kept}, nil }))
-		server.Domain, server.AllowInsecureAuth = "sink.test", true
-		go func() { _ = server.Serve(d) }()
-		defer func() { _ = server.Close() }()
+		kept := sinkOn(t, d)
 		hook := newReceiver()
 		listening := httptest.NewServer(hook)
 		defer listening.Close()

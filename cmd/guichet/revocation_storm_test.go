@@ -147,6 +147,7 @@ func signed(t *testing.T, settings []string, db *storetest.DB) (all []signedToke
 		_, _ = fmt.Fprintf(&text, "%s = %q\n", strings.ToLower(name), value)
 	}
 	file := filepath.Join(t.TempDir(), "guichet.toml")
+	db.Given(file)
 	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}

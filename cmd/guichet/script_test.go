@@ -23,7 +23,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(canary.Suite{Tests: m, Prefix: "GUICHET_", Inputs: inputs, Shown: shown}, map[string]func(){
+	testscript.Main(canary.Suite{Tests: builders{m}, Prefix: "GUICHET_", Inputs: inputs, Shown: shown}, map[string]func(){
 		"guichet": func() {
 			os.Exit(run(os.Args[1:], terminal{in: os.Stdin, out: canary.Output(os.Stdout), err: canary.Output(os.Stderr)}))
 		},

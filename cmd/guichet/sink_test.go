@@ -37,6 +37,10 @@ func newSink(t testing.TB) *sink {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return sinkOn(t, l)
+}
+
+func sinkOn(t testing.TB, l net.Listener) *sink {
 	s := &sink{address: l.Addr().String(), arrived: make(chan struct{}), door: canary.NewDoor(t)}
 	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &smtpSession{sink: s}, nil }))
 	server.Domain, server.AllowInsecureAuth = "sink.test", true
