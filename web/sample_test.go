@@ -64,7 +64,7 @@ func pages(ctx context.Context) map[string]templ.Component {
 	following.Lines[3].Progress.StatusURL = "/accesses/4/progress"
 	short := question(ctx, "")
 	short.Deadline, short.ResendAt = in(3*time.Second), in(time.Second)
-	wrongSignIn := view.SignIn{Address: "camille.mercier@valmont.example", Error: view.Say(ctx, "signin.refused"), OIDC: &view.Link{Text: view.Say(ctx, "signin.with", "Name", "ProConnect"), URL: "/oidc"}}
+	wrongSignIn := view.SignIn{Address: "camille.mercier@valmont.example", Error: view.Say(ctx, "error.sign_in_refused"), OIDC: &view.Link{Text: view.Say(ctx, "signin.with", "Name", "ProConnect"), URL: "/oidc"}}
 	all := map[string]templ.Component{
 		"sign-in":           view.SignInPage(view.SignIn{OIDC: &view.Link{Text: view.Say(ctx, "signin.with", "Name", "ProConnect"), URL: "/oidc"}}),
 		"sign-in-refused":   view.SignInPage(wrongSignIn),
@@ -125,7 +125,6 @@ func overview(ctx context.Context) view.Overview {
 			{Label: view.Say(ctx, "account.total"), Money: &balance, URL: "/accounts"},
 			{Label: view.Say(ctx, "nav.accesses"), Value: "2 / 4", Trend: view.Say(ctx, "access.state.paused"), State: view.Warning, URL: "/accesses"},
 			{Label: view.Say(ctx, "nav.tokens"), Value: "128", URL: "/tokens"},
-			{Label: view.Say(ctx, "home.gateways"), Value: "2 / 3", Trend: "edge-2", State: view.Warning, URL: "/gateways"},
 		},
 	}
 }
