@@ -14,8 +14,11 @@ var law = []struct {
 }{
 	{"the hash of a password is what is stored instead of it", func(v string) bool { return strings.HasPrefix(v, "$argon2id$") }},
 	{"an identifier, which tests try as a secret: none that Guichet makes or asks for has this form", identifier.MatchString},
+	{"where a server of a test listens, which a form for a bank asks for", address.MatchString},
 	{"people.TestPeople tries the address of a person as password, which is refused", is("claire@valmont.example")},
 }
+
+var address = regexp.MustCompile(`^http://127\.0\.0\.1:[0-9]+$`)
 
 var identifier = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 

@@ -169,6 +169,9 @@ func (w *watcher) look() {
 			fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 			if parent, _ := strconv.Atoi(fields[1]); ours[parent] {
 				ours[pid], grew = true, true
+				if program, err := os.Readlink(at + "/exe"); err != nil || strings.HasPrefix(program, filepath.Dir(recordFolder)) {
+					continue // ours: it tells by itself, or is about to be another program
+				}
 				line, _ := os.ReadFile(at + "/cmdline")
 				environ, _ := os.ReadFile(at + "/environ")
 				name := filepath.Base(string(bytes.SplitN(line, []byte{0}, 2)[0]))

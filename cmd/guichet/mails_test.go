@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/emersion/go-smtp"
 
 	"guichet/grant"
 	"guichet/mail"
@@ -94,11 +93,7 @@ func TestDeadMailServerDelaysNothingElse(t *testing.T) {
 			t.Fatal(err)
 		}
 		g := &gate{Listener: l, dead: true}
-		kept := &sink{arrived: make(chan struct{})}
-		server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &smtpSession{sink: kept}, nil }))
-		server.Domain, server.AllowInsecureAuth = "sink.test", true
-		go func() { _ = server.Serve(g) }()
-		defer func() { _ = server.Close() }()
+		kept := sinkOn(t, g)
 		hook := newReceiver()
 		listening := httptest.NewServer(hook)
 		defer listening.Close()

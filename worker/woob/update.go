@@ -164,7 +164,10 @@ func obtain(ctx context.Context, source, ref, into string) error {
 		arguments = append(arguments, "--branch", ref)
 	}
 	cmd := exec.CommandContext(ctx, "git", append(arguments, "--", source, clone)...)
-	cmd.Env = append(os.Environ(), "GIT_TERMINAL_PROMPT=0", "GIT_ALLOW_PROTOCOL=https:ssh:file", "GIT_LFS_SKIP_SMUDGE=1")
+	// git needs the operator's proxy and keys, and has no use for our settings, some
+	// of which are secrets.
+	environ := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GUICHET_") })
+	cmd.Env = append(environ, "GIT_TERMINAL_PROMPT=0", "GIT_ALLOW_PROTOCOL=https:ssh:file", "GIT_LFS_SKIP_SMUDGE=1")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return &guichet.Error{Kind: guichet.Unavailable, Code: "modules_not_fetched", Reason: "The modules cannot be fetched. Nothing was changed.", Cause: fmt.Errorf("git: %w: %s", err, tail(out))}
 	}
