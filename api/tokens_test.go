@@ -13,6 +13,7 @@ import (
 
 	"guichet"
 	"guichet/api"
+	"guichet/canary"
 	"guichet/store/storetest"
 )
 
@@ -34,7 +35,7 @@ func TestLimitsOfTokens(t *testing.T) {
 				return guichet.Actor{Kind: guichet.ByPerson, ID: guichet.ID(name), Name: name}, roles[name], nil
 			},
 		}
-		server := httptest.NewServer(face.Handler())
+		server := httptest.NewServer(canary.NewDoor(t).Handler(face.Handler()))
 		t.Cleanup(server.Close)
 		call := func(who, method, path, body string) (int, string) {
 			t.Helper()

@@ -17,6 +17,7 @@ import (
 
 	"guichet"
 	"guichet/api"
+	"guichet/canary"
 	"guichet/gateway"
 	"guichet/grant"
 	"guichet/keyring"
@@ -167,7 +168,7 @@ func TestUsageOfCheck(t *testing.T) {
 func TestHostileUsage(t *testing.T) {
 	each(t, func(t *testing.T, c *window) {
 		mux, credential := c.edge()
-		server := httptest.NewServer(mux)
+		server := httptest.NewServer(canary.NewDoor(t).Handler(mux))
 		defer server.Close()
 		token := c.send("approve", noon, 1)
 		now := c.db.Clock.Now()

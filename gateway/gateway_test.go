@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"guichet"
+	"guichet/canary"
 	"guichet/grant"
 	"guichet/keyring"
 	"guichet/store"
@@ -53,7 +54,7 @@ func TestSameWordsAsGuichet(t *testing.T) {
 		e.soon(jwt, "ok")
 		c.Block(dead)
 		e.soon(blocked, "token_revoked")
-		edge := httptest.NewServer(e.Handler())
+		edge := httptest.NewServer(canary.NewDoor(t).Handler(e.Handler()))
 		t.Cleanup(edge.Close)
 		ask := func(url, path string, h http.Header) (int, string, http.Header) {
 			r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, url+path, nil)
@@ -174,7 +175,7 @@ func TestCutOff(t *testing.T) {
 			t.Errorf("cut off: %s", v)
 		}
 	}
-	edge := httptest.NewServer(e.Handler())
+	edge := httptest.NewServer(canary.NewDoor(t).Handler(e.Handler()))
 	t.Cleanup(edge.Close)
 	for _, path := range []string{"/check", "/healthz"} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, edge.URL+path, nil)

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-
 	"guichet/grant"
 	"guichet/mail"
 	"guichet/store/storetest"

@@ -64,11 +64,12 @@ func New(t *testing.T, engine store.Engine) *Town {
 	}
 	mux := http.NewServeMux()
 	server.Routes(mux)
+	answers := door.Handler(mux)
 	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c.Cut.Load() {
 			panic(http.ErrAbortHandler)
 		}
-		mux.ServeHTTP(w, r)
+		answers.ServeHTTP(w, r)
 	}))
 	c.URL = h.URL
 	t.Cleanup(func() { close(stopping); h.CloseClientConnections(); h.Close() })
