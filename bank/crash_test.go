@@ -2,7 +2,9 @@ package bank_test
 
 import (
 	"context"
+	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,6 +22,47 @@ func (h *house) kill() *house {
 	h.die()
 	h.db.Clock.Advance(11 * time.Second) // longer than a lease
 	return next
+}
+
+// slowHeart is a store whose heartbeats take as long as the test wants.
+type slowHeart struct {
+	bank.Store
+	begun, on chan struct{}
+	over      atomic.Bool
+}
+
+func (s *slowHeart) Beat(ctx context.Context, b bank.Beat) (bool, error) {
+	select {
+	case s.begun <- struct{}{}:
+	default:
+	}
+	<-s.on
+	alive, err := s.Store.Beat(context.WithoutCancel(ctx), b)
+	s.over.Store(true)
+	return alive, err
+}
+
+// What Stop has waited for writes nothing any more: the database may be closed.
+func TestStopWaitsForTheHeart(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		h := newHouse(t, db)
+		heart := &slowHeart{Store: h.Store, begun: make(chan struct{}, 1), on: make(chan struct{})}
+		h.Store = heart
+		h.open("hang")
+		<-heart.begun // in the midst of a beat
+		h.bank.release()
+		h.eventually("the run has landed", func() bool { return h.count("transactions") == "3" })
+		soon, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		if err := h.Stop(soon); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("stopped beside a beat: %v", err)
+		}
+		close(heart.on)
+		if err := h.Stop(t.Context()); err != nil || !heart.over.Load() {
+			t.Errorf("%v; the beat is over: %v", err, heart.over.Load())
+		}
+	})
 }
 
 // mute is a house whose heartbeat never comes, so that its leases end.
@@ -223,7 +266,7 @@ func TestCommitFails(t *testing.T) {
 		t.Run("answer, "+name, func(t *testing.T) {
 			t.Parallel()
 			storetest.Each(t, func(t *testing.T, db *storetest.DB) {
-				h := newHouse(t, db)
+				h := mute(t, db) // a heartbeat is a commit too
 				c := h.asked(h.open("otp").Attempt.ID)
 				h.die()
 				h.dead.Wait()

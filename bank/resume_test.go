@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"guichet/bank"
 	"guichet/store"
@@ -39,6 +40,7 @@ func TestResumeIsOneCommit(t *testing.T) {
 		}
 		t.Cleanup(func() { _ = s.Close() })
 		h := moveIn(t, db, s, newFakeBank(), testSealer(t))
+		h.Limits.Beat = time.Hour // a heartbeat is a commit too
 		called := make(chan struct{})
 		h.Connectors = map[string]bank.Connector{"fake": watched{h.bank, func() {
 			atCall.Store(commits.Load())

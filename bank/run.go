@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -114,9 +115,13 @@ func (d *Desk) fly(ctx context.Context, f *flight, c Case, answer *Answer) {
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, errDeadline)
 	defer cancel()
 	// The lease is kept until the landing, also while a connector is being stopped.
+	// The run is over when its heart is still: nothing is written for it after that,
+	// and Stop may be followed by the end of the database.
 	beating, quiet := context.WithCancel(context.WithoutCancel(ctx))
+	var heart sync.WaitGroup
+	heart.Go(func() { d.beat(beating, f) })
+	defer heart.Wait()
 	defer quiet()
-	go d.beat(beating, f)
 
 	result := d.speak(ctx, f, c, answer)
 	f.stage.close()

@@ -77,3 +77,23 @@ func (t Transaction) Day() Date {
 	}
 	return t.BookedOn
 }
+
+// ValidIBAN tells whether s is an IBAN: capitals and digits without spaces, of a
+// length that exists, with the sum of ISO 13616.
+func ValidIBAN(s string) bool {
+	if len(s) < 15 || len(s) > 34 || s[0] < 'A' || s[0] > 'Z' || s[1] < 'A' || s[1] > 'Z' {
+		return false
+	}
+	rest := 0
+	for i := range len(s) {
+		switch c := s[(i+4)%len(s)]; {
+		case c >= '0' && c <= '9':
+			rest = (rest*10 + int(c-'0')) % 97
+		case c >= 'A' && c <= 'Z':
+			rest = (rest*100 + int(c-'A') + 10) % 97
+		default:
+			return false
+		}
+	}
+	return rest == 1
+}

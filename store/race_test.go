@@ -78,3 +78,49 @@ func TestIssueRevokeRace(t *testing.T) {
 		t.Error("one of them always won")
 	}
 }
+
+// A store that is closed in the midst of writes has kept each of them, or says that
+// it could not.
+func TestCloseBesideWriters(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		const writers = 20
+		other := db.Open()
+		d := desk(db)
+		d.Store = other.Grant()
+		d.Providers = map[string]grant.Provider{"api_entreprise": {Name: "api_entreprise"}}
+		var kept, refused atomic.Int64
+		var all sync.WaitGroup
+		begun := make(chan struct{}, writers)
+		for w := range writers {
+			all.Go(func() {
+				for n := w; ; n += writers {
+					_, err := d.Receive(t.Context(), "api_entreprise", grant.V2, fmt.Appendf(nil, body, "approve", 1777880000, n))
+					if n == w {
+						begun <- struct{}{}
+					}
+					switch {
+					case err == nil:
+						kept.Add(1)
+					case errors.Is(err, store.ErrUnavailable):
+						refused.Add(1)
+						return
+					default:
+						t.Errorf("delivery %d: %v", n, err)
+						return
+					}
+				}
+			})
+		}
+		for range writers {
+			<-begun
+		}
+		if err := other.Close(); err != nil {
+			t.Error(err)
+		}
+		all.Wait()
+		if n := db.Value("SELECT CAST(COUNT(*) AS TEXT) FROM requests WHERE status = 'validated'"); n != fmt.Sprint(kept.Load()) || refused.Load() != writers {
+			t.Errorf("%s are stored, %d were acknowledged, %d writers were told that it is over", n, kept.Load(), refused.Load())
+		}
+	})
+}

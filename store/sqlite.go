@@ -28,7 +28,9 @@ type batcher struct {
 	store *Store
 	queue chan *waiting
 	done  chan struct{}
-	once  sync.Once
+
+	sending sync.RWMutex // read by those who send, written to close
+	closed  bool
 
 	conn  *sql.Conn
 	stmts *statements
@@ -68,19 +70,25 @@ func (b *batcher) run(ctx context.Context, fn func(*tx) error) error {
 	return w.err
 }
 
-func (b *batcher) send(w *waiting) (sent bool) {
-	defer func() {
-		if recover() != nil { // the queue was closed meanwhile
-			sent = false
-		}
-	}()
+// send waits for a place in the queue, which is closed only when nobody does.
+func (b *batcher) send(w *waiting) bool {
+	b.sending.RLock()
+	defer b.sending.RUnlock()
+	if b.closed {
+		return false
+	}
 	b.queue <- w
 	return true
 }
 
 // close refuses new work, finishes what waits and releases the connection.
 func (b *batcher) close() {
-	b.once.Do(func() { close(b.queue) })
+	b.sending.Lock()
+	if !b.closed {
+		b.closed = true
+		close(b.queue)
+	}
+	b.sending.Unlock()
 	<-b.done
 }
 

@@ -162,7 +162,7 @@ func (p *program) fillDemo(ctx context.Context, me people.Person, source *simdat
 	}
 	for login, label := range map[string]string{"simple-camille": "Compte courant", "otp-camille": "Compte joint"} {
 		_, _, err := p.bank.Open(ctx, me.Actor(), bank.Opening{
-			Institution: "sim", Label: label, Locale: "fr", Fields: map[string]guichet.Secret{"login": guichet.Secret(login), "password": "demonstration"},
+			Institution: "sim", Label: label, Locale: "fr", Fields: map[string]guichet.Secret{"login": guichet.Secret(login), "password": "fleur-de-sel"},
 		})
 		if err != nil {
 			return err

@@ -176,29 +176,10 @@ func plainAmount(s string) string {
 	return strings.TrimSuffix(s, ".")
 }
 
-// validIBAN checks the sum of an IBAN without spaces.
-func validIBAN(s string) bool {
-	if len(s) < 15 || len(s) > 34 || s[0] < 'A' || s[0] > 'Z' || s[1] < 'A' || s[1] > 'Z' {
-		return false
-	}
-	rest := 0
-	for i := range len(s) {
-		switch c := s[(i+4)%len(s)]; {
-		case c >= '0' && c <= '9':
-			rest = (rest*10 + int(c-'0')) % 97
-		case c >= 'A' && c <= 'Z':
-			rest = (rest*100 + int(c-'A') + 10) % 97
-		default:
-			return false
-		}
-	}
-	return rest == 1
-}
-
 // tidyIBAN is an IBAN as we keep it, or nothing when it is none.
 func tidyIBAN(s string) string {
 	s = strings.ToUpper(strings.Join(strings.Fields(s), ""))
-	if !validIBAN(s) {
+	if !ledger.ValidIBAN(s) {
 		return ""
 	}
 	return s

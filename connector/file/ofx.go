@@ -348,7 +348,7 @@ func ibanOFX(from *node) string {
 		return ""
 	}
 	for check := 2; check < 99; check++ {
-		if iban := "FR" + strconv.Itoa(check/10) + strconv.Itoa(check%10) + rib; validIBAN(iban) {
+		if iban := "FR" + strconv.Itoa(check/10) + strconv.Itoa(check%10) + rib; ledger.ValidIBAN(iban) {
 			return iban
 		}
 	}

@@ -135,22 +135,3 @@ func cardDay(label string, booked ledger.Date) ledger.Date {
 	}
 	return ""
 }
-
-// validIBAN checks an IBAN without spaces.
-func validIBAN(s string) bool {
-	if len(s) < 15 || len(s) > 34 {
-		return false
-	}
-	rest := 0
-	for i := range len(s) {
-		switch c := s[(i+4)%len(s)]; {
-		case c >= '0' && c <= '9':
-			rest = (rest*10 + int(c-'0')) % 97
-		case c >= 'A' && c <= 'Z':
-			rest = (rest*100 + int(c-'A') + 10) % 97
-		default:
-			return false
-		}
-	}
-	return rest == 1
-}

@@ -267,7 +267,7 @@ func readHistory(doc *html.Node, coming bool) (history, error) {
 		return h, err
 	}
 	h.iban = strings.ReplaceAll(text(element(summary, "dd", "iban")), " ", "")
-	if h.iban != "" && !validIBAN(h.iban) {
+	if h.iban != "" && !ledger.ValidIBAN(h.iban) {
 		return h, misreadf("an IBAN that is none")
 	}
 	table := element(doc, "table", "operations")

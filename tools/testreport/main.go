@@ -53,6 +53,7 @@ type slow struct {
 func report(in io.Reader, out io.Writer, noSkip bool, slowest int) (bool, error) {
 	said := map[test][]string{}
 	built := map[string][]string{} // what the compiler said, by package
+	race := map[string]bool{}      // packages in the midst of the report of a race
 	var skipped, failed []test
 	var slows []slow
 	passed, broken := 0, 0
@@ -73,6 +74,12 @@ func report(in io.Reader, out io.Writer, noSkip bool, slowest int) (bool, error)
 				_, _ = fmt.Fprint(out, strings.Join(built[e.ImportPath], ""))
 			case "output":
 				said[t] = append(said[t], e.Output)
+				// The detector of races writes where it can: what it says is printed at
+				// once, for the test that it stands under may well be a good one.
+				if race[e.Package] = race[e.Package] || strings.HasPrefix(e.Output, "WARNING: DATA RACE"); race[e.Package] {
+					_, _ = fmt.Fprint(out, e.Output)
+					race[e.Package] = !strings.HasPrefix(e.Output, "=====")
+				}
 				if e.Test == "" && closing(e.Output) {
 					_, _ = fmt.Fprint(out, e.Output)
 				}

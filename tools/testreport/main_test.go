@@ -30,6 +30,14 @@ const build = `{"ImportPath":"guichet/d","Action":"build-output","Output":"d.go:
 {"Action":"fail","Package":"guichet/d","Elapsed":0,"FailedBuild":"guichet/d"}
 `
 
+const race = `{"Action":"output","Package":"guichet/e","Test":"TestBeside","Output":"==================\n"}
+{"Action":"output","Package":"guichet/e","Test":"TestBeside","Output":"WARNING: DATA RACE\n"}
+{"Action":"output","Package":"guichet/e","Test":"TestBeside","Output":"Write at 0x00c000012345\n"}
+{"Action":"output","Package":"guichet/e","Test":"TestBeside","Output":"==================\n"}
+{"Action":"output","Package":"guichet/e","Test":"TestBeside","Output":"quiet again\n"}
+{"Action":"pass","Package":"guichet/e","Test":"TestBeside","Elapsed":0}
+`
+
 func TestReport(t *testing.T) {
 	for name, c := range map[string]struct {
 		in     string
@@ -42,6 +50,7 @@ func TestReport(t *testing.T) {
 		"skip refused":  {events + skip, true, false, []string{"a skipped test is a failure here"}},
 		"failure":       {events + fail, false, false, []string{"why it failed", "FAIL\tguichet/c", "failed: c TestBad/deep", "1 passed, 1 failed, 0 skipped"}},
 		"build failure": {events + build, false, false, []string{"d.go:1:1: not Go", "guichet/d [build failed]"}},
+		"race":          {race + events, true, true, []string{"WARNING: DATA RACE\nWrite at 0x00c000012345\n=="}},
 		"nothing ran":   {"", false, false, []string{"no test ran"}},
 		"go speaks":     {"go: no such module\n" + events, false, true, []string{"go: no such module"}},
 	} {
