@@ -28,7 +28,19 @@ func (s *Store) Grant() Grant { return Grant{s} }
 
 // Update implements grant.Store.
 func (g Grant) Update(ctx context.Context, fn func(grant.Tx) error) error {
-	return g.s.update(ctx, func(t *tx) error { return fn(&grantTx{tx: t, chains: map[string]chainEnd{}}) })
+	run := func(t *tx) error { return fn(&grantTx{tx: t, chains: map[string]chainEnd{}}) }
+	if g.s.batch == nil {
+		return g.s.update(ctx, run)
+	}
+	rehearsed := g.s.rehearse(ctx, run)
+	return g.s.update(ctx, func(t *tx) error {
+		if rehearsed != nil {
+			if valid, err := rehearsed.perform(t); valid {
+				return err
+			}
+		}
+		return run(t)
+	})
 }
 
 type chainEnd struct {
@@ -46,6 +58,13 @@ var errChanged = &guichet.Error{Kind: guichet.Conflict, Code: "changed_meanwhile
 
 func (t *grantTx) Find(provider, externalID string, identity [32]byte) (r grant.Request, earlier *grant.Delivery, err error) {
 	chain := provider + "/" + externalID
+	if t.rehearsal != nil {
+		if met := t.store.met.meet(chain); met || len(t.chains) > 0 {
+			return r, nil, errOnlyInTurn
+		}
+		t.chains[chain] = chainEnd{}
+		return grant.Request{Provider: provider, ExternalID: externalID}, nil, nil
+	}
 	end, err := t.lock(chain)
 	if err != nil {
 		return r, nil, err
@@ -126,29 +145,34 @@ func (t *grantTx) Append(d *grant.Delivery) error {
 	d.N = end.length + 1
 	copy(d.Prev[:], end.head)
 	d.Hash = hashOf(*d)
-	// Two replicas cannot both pass here: the second finds another length.
-	var n int64
-	var err error
-	if end.head == nil {
-		n, err = t.q.InsertChain(t.ctx, query.InsertChainParams{Chain: chain, Length: d.N, Head: d.Hash[:]})
-	} else {
-		n, err = t.q.AdvanceChain(t.ctx, query.AdvanceChainParams{Chain: chain, Length: d.N, Head: d.Hash[:]})
-	}
+	length, head := d.N, d.Hash
+	err := t.takePlace(func(t *tx) error {
+		// Two replicas cannot both pass here: the second finds another length.
+		var n int64
+		var err error
+		if end.head == nil {
+			n, err = t.q.InsertChain(t.ctx, query.InsertChainParams{Chain: chain, Length: length, Head: head[:]})
+		} else {
+			n, err = t.q.AdvanceChain(t.ctx, query.AdvanceChainParams{Chain: chain, Length: length, Head: head[:]})
+		}
+		if err == nil && n != 1 {
+			err = errChanged
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	if n != 1 {
-		return errChanged
-	}
-	t.chains[chain] = chainEnd{d.N, d.Hash[:]}
-	return t.q.InsertDelivery(t.ctx, query.InsertDeliveryParams{
+	t.chains[chain] = chainEnd{length, head[:]}
+	row := query.InsertDeliveryParams{
 		ID: string(d.ID), Chain: chain, N: d.N, Provider: d.Provider, ExternalID: d.ExternalID, Format: string(d.Format),
 		Event: d.Event, ModelType: d.ModelType, FiredAt: micros(d.FiredAt), ReceivedAt: micros(d.ReceivedAt), Identity: d.Identity[:],
 		Effect: string(d.Effect), Note: string(d.Note), Before: string(d.Before), After: string(d.After), TokenID: string(d.TokenID),
 		Refused: d.Refused, Problem: d.Problem, Blocked: int64(d.Blocked), Mails: int64(d.Mails), ReplayOf: string(d.ReplayOf),
 		ActorKind: string(d.Actor.Kind), ActorID: string(d.Actor.ID), ActorName: d.Actor.Name, ResolvedAt: micros(d.Resolved),
 		BodyHash: d.BodyHash[:], Prev: d.Prev[:], Hash: d.Hash[:], Body: packed(d.Body),
-	})
+	}
+	return t.do(func(t *tx) error { return t.q.InsertDelivery(t.ctx, row) })
 }
 
 // hashOf covers every column of a delivery that is never changed. The body is
@@ -183,32 +207,34 @@ func writeInt(h hash.Hash, n int64) {
 }
 
 func (t *grantTx) Save(r *grant.Request) error {
-	row := rowOf(*r)
-	var n int64
-	var err error
-	if r.Version == 0 {
-		row.Version = 1
-		n, err = t.q.InsertRequest(t.ctx, query.InsertRequestParams(row))
-	} else {
-		n, err = t.q.UpdateRequest(t.ctx, query.UpdateRequestParams{
-			PublicID: row.PublicID, Status: row.Status, Title: row.Title, Description: row.Description, ProcedureName: row.ProcedureName,
-			Siret: row.Siret, Organization: row.Organization, PreviousID: row.PreviousID, Scopes: row.Scopes, Contacts: row.Contacts,
-			Authorizations: row.Authorizations, SearchText: row.SearchText, FirstSubmittedAt: row.FirstSubmittedAt,
-			ValidatedAt: row.ValidatedAt, RevokedAt: row.RevokedAt, ArchivedAt: row.ArchivedAt, DeletedAtSource: row.DeletedAtSource,
-			PurgeAt: row.PurgeAt, PurgedAt: row.PurgedAt, Tombstone: row.Tombstone, LastFiredAt: row.LastFiredAt, LastRank: row.LastRank,
-			LastGrantAt: row.LastGrantAt, LastGrantRank: row.LastGrantRank, UpdatedAt: row.UpdatedAt, ID: row.ID, Version: row.Version,
-		})
-	}
-	switch {
-	case err != nil:
-		return err
-	case n != 1:
-		return errChanged
-	}
+	row, version := rowOf(*r), r.Version
 	r.Version++
-	// Not by a trigger: SQLite then copies each page the statement changes, to be
-	// able to undo half of it.
-	return t.q.QueueRequest(t.ctx, row.ID)
+	return t.do(func(t *tx) error {
+		var n int64
+		var err error
+		if version == 0 {
+			row.Version = 1
+			n, err = t.q.InsertRequest(t.ctx, query.InsertRequestParams(row))
+		} else {
+			n, err = t.q.UpdateRequest(t.ctx, query.UpdateRequestParams{
+				PublicID: row.PublicID, Status: row.Status, Title: row.Title, Description: row.Description, ProcedureName: row.ProcedureName,
+				Siret: row.Siret, Organization: row.Organization, PreviousID: row.PreviousID, Scopes: row.Scopes, Contacts: row.Contacts,
+				Authorizations: row.Authorizations, SearchText: row.SearchText, FirstSubmittedAt: row.FirstSubmittedAt,
+				ValidatedAt: row.ValidatedAt, RevokedAt: row.RevokedAt, ArchivedAt: row.ArchivedAt, DeletedAtSource: row.DeletedAtSource,
+				PurgeAt: row.PurgeAt, PurgedAt: row.PurgedAt, Tombstone: row.Tombstone, LastFiredAt: row.LastFiredAt, LastRank: row.LastRank,
+				LastGrantAt: row.LastGrantAt, LastGrantRank: row.LastGrantRank, UpdatedAt: row.UpdatedAt, ID: row.ID, Version: row.Version,
+			})
+		}
+		if err == nil && n != 1 {
+			err = errChanged
+		}
+		if err != nil {
+			return err
+		}
+		// Not by a trigger: SQLite then copies each page the statement changes, to be
+		// able to undo half of it.
+		return t.q.QueueRequest(t.ctx, row.ID)
+	})
 }
 
 // A token's index in the status list is drawn at random in a window, so that it
@@ -222,6 +248,17 @@ const (
 )
 
 func (t *grantTx) Issue(token *grant.Token) error {
+	token.Version = 1
+	row := query.InsertTokenParams{
+		ID: string(token.ID), RequestID: string(token.RequestID), AuthorizationID: token.Authorization, Scopes: asJSON(token.Scopes),
+		Title: token.Title, LegacyID: token.LegacyID, IssuedAt: micros(token.IssuedAt), ExpiresAt: micros(token.ExpiresAt),
+		Reminders: asJSON(token.Reminders), Limits: limitText(token.Limit),
+	}
+	return t.do(func(t *tx) error { return t.insertToken(row) })
+}
+
+// insertToken writes a token under an index that no other ever had.
+func (t *tx) insertToken(row query.InsertTokenParams) error {
 	// Where other processes are is not known here; taken indices tell.
 	window := t.store.indexWindow.Load()
 	if window == 0 {
@@ -233,15 +270,10 @@ func (t *grantTx) Issue(token *grant.Token) error {
 	}
 	for ; ; window++ {
 		for range indexTries {
-			token.StatusIndex = (window-1)*indexWindow + t.store.clock.Intn(indexWindow)
-			n, err := t.q.InsertToken(t.ctx, query.InsertTokenParams{
-				ID: string(token.ID), RequestID: string(token.RequestID), AuthorizationID: token.Authorization, StatusIndex: token.StatusIndex,
-				Scopes: asJSON(token.Scopes), Title: token.Title, LegacyID: token.LegacyID, IssuedAt: micros(token.IssuedAt),
-				ExpiresAt: micros(token.ExpiresAt), Reminders: asJSON(token.Reminders), Limits: limitText(token.Limit),
-			})
+			row.StatusIndex = (window-1)*indexWindow + t.store.clock.Intn(indexWindow)
+			n, err := t.q.InsertToken(t.ctx, row)
 			if err != nil || n == 1 {
 				t.store.indexWindow.Store(window)
-				token.Version = 1
 				return err
 			}
 		}
@@ -249,21 +281,27 @@ func (t *grantTx) Issue(token *grant.Token) error {
 }
 
 func (t *grantTx) Amend(token *grant.Token) error {
-	n, err := t.q.AmendToken(t.ctx, query.AmendTokenParams{
+	row := query.AmendTokenParams{
 		AuthorizationID: token.Authorization, Scopes: asJSON(token.Scopes), Title: token.Title, ExpiresAt: micros(token.ExpiresAt),
 		BlockAt: micros(token.BlockAt), BlockReason: token.BlockReason, Reminders: asJSON(token.Reminders), Limits: limitText(token.Limit), ID: string(token.ID),
 		Version: token.Version,
-	})
-	if err == nil && n != 1 {
-		err = errChanged
 	}
 	token.Version++
-	return err
+	return t.do(func(t *tx) error {
+		n, err := t.q.AmendToken(t.ctx, row)
+		if err == nil && n != 1 {
+			err = errChanged
+		}
+		return err
+	})
 }
 
 func (t *grantTx) Block(ids []guichet.ID, at time.Time, reason string) (int, error) {
-	if len(ids) == 0 {
+	switch {
+	case len(ids) == 0:
 		return 0, nil
+	case t.rehearsal != nil:
+		return 0, errOnlyInTurn // how many, the database tells
 	}
 	t.locking = "the blocklist"
 	seq, err := t.endOfBlocklist()

@@ -45,13 +45,15 @@ func fromJSON[T any](s string) (v T, err error) {
 
 // Alert opens an alert, and asks for a mail to the operators about it.
 func (t *tx) Alert(a guichet.Alert) error {
-	n, err := t.q.InsertAlert(t.ctx, query.InsertAlertParams{
-		ID: string(a.ID), Kind: a.Kind, Subject: a.Subject, Detail: a.Detail, Once: a.Once, OpenedAt: micros(a.OpenedAt),
+	return t.do(func(t *tx) error {
+		n, err := t.q.InsertAlert(t.ctx, query.InsertAlertParams{
+			ID: string(a.ID), Kind: a.Kind, Subject: a.Subject, Detail: a.Detail, Once: a.Once, OpenedAt: micros(a.OpenedAt),
+		})
+		if err != nil || n == 0 { // 0: said once already
+			return err
+		}
+		return t.Enqueue(guichet.Job{Kind: "alert", Key: string(a.ID), Args: []byte(asJSON(map[string]string{"alert": string(a.ID)})), RunAt: a.OpenedAt, MaxAttempts: alertAttempts})
 	})
-	if err != nil || n == 0 { // 0: said once already
-		return err
-	}
-	return t.Enqueue(guichet.Job{Kind: "alert", Key: string(a.ID), Args: []byte(asJSON(map[string]string{"alert": string(a.ID)})), RunAt: a.OpenedAt, MaxAttempts: alertAttempts})
 }
 
 // alertAttempts are four days of trying: the mail server may be what is broken.
@@ -59,10 +61,11 @@ const alertAttempts = 100
 
 // Audit writes an audit entry.
 func (t *tx) Audit(e guichet.AuditEntry) error {
-	return t.q.InsertAudit(t.ctx, query.InsertAuditParams{
+	row := query.InsertAuditParams{
 		ID: string(e.ID), At: micros(e.At), ActorKind: string(e.Actor.Kind), ActorID: string(e.Actor.ID), ActorName: e.Actor.Name,
 		Deed: e.Deed, Subject: e.Subject, Detail: e.Detail,
-	})
+	}
+	return t.do(func(t *tx) error { return t.q.InsertAudit(t.ctx, row) })
 }
 
 // Enqueue adds a job; one of the same kind and key that waits or runs already
@@ -72,12 +75,15 @@ func (t *tx) Enqueue(j guichet.Job) error {
 	if attempts == 0 {
 		attempts = 20
 	}
-	_, err := t.q.EnqueueJob(t.ctx, query.EnqueueJobParams{
+	row := query.EnqueueJobParams{
 		ID: string(t.store.clock.NewID()), Kind: j.Kind, JobKey: j.Key, Args: string(j.Args), RunAt: micros(j.RunAt),
 		MaxAttempts: attempts, CreatedAt: micros(t.store.clock.Now()),
+	}
+	return t.do(func(t *tx) error {
+		t.touch(JobsReady)
+		_, err := t.q.EnqueueJob(t.ctx, row)
+		return err
 	})
-	t.touch(JobsReady)
-	return err
 }
 
 // latest is the cursor of a first page.

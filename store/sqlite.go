@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"sync"
 
@@ -96,6 +97,7 @@ func (b *batcher) loop() {
 	defer close(b.done)
 	batch := make([]*waiting, 0, batchLimit)
 	for first := range b.queue {
+		runtime.Gosched() // whoever is about to come may come now: a commit costs the same for many
 		b.perform(b.drain(append(batch[:0], first), batchLimit))
 	}
 	b.disconnect()

@@ -60,7 +60,8 @@ type Store struct {
 	patient *pgx.ConnConfig // PostgreSQL only: connections that wait for locks as long as it takes
 	gates   gates
 
-	indexWindow atomic.Int64 // of the status list, where the last token went, from 1; 0: not known
+	met         acquaintances // see rehearse.go
+	indexWindow atomic.Int64  // of the status list, where the last token went, from 1; 0: not known
 
 	mu      sync.Mutex
 	waiting map[Topic]chan struct{}
@@ -212,7 +213,8 @@ type tx struct {
 	store  *Store
 	topics []Topic // to wake after the commit
 
-	locking string // what it waited for last, if others may wait for the same
+	locking   string     // what it waited for last, if others may wait for the same
+	rehearsal *rehearsal // what it would do; nil: it is done
 }
 
 // touch wakes whoever waits for the topic once the transaction is durable.

@@ -53,7 +53,7 @@ func TestKilledAtEveryPoint(t *testing.T) {
 				}
 				body := delivery(deed.event, 1_777_880_001, request)
 				// whole at once: other transactions look too
-				if err := errors.Join(os.WriteFile(order+".new", []byte("LockChain|ChainEnd "+strconv.Itoa(n)), 0o600), os.Rename(order+".new", order)); err != nil {
+				if err := errors.Join(os.WriteFile(order+".new", []byte("InsertChain|LockChain|ChainEnd "+strconv.Itoa(n)), 0o600), os.Rename(order+".new", order)); err != nil {
 					t.Fatal(err)
 				}
 				survived := s.deliver(body)
