@@ -197,37 +197,6 @@ func slowOpen[T any](e *Event, env slowEnvelope[T]) (more bool, err error) {
 	return true, nil
 }
 
-// slowCheck is what every event that is about a request must have. Taking an
-// entitlement away asks for nothing but to know from whom.
-func (e *Event) slowCheck() error {
-	if e.Name == UnknownEvent {
-		return nil
-	}
-	if !externalID.MatchString(e.ExternalID) {
-		return fmt.Errorf("no usable request number")
-	}
-	switch e.Name {
-	case Revoke, Archive, Delete:
-		return nil
-	}
-	for _, c := range e.Payload.Contacts {
-		if c.Role == Applicant {
-			return nil
-		}
-	}
-	return fmt.Errorf("no applicant with a valid e-mail")
-}
-
-// slowContact keeps a contact that can be written to and passes over the others:
-// an empty contact is common and harms nobody.
-func (p *Payload) slowContact(c Contact) {
-	c.Email = strings.ToLower(strings.TrimSpace(c.Email))
-	if _, known := (Request{Contacts: p.Contacts}).Contact(c.Role); known || !slowEmail(c.Email) {
-		return
-	}
-	p.Contacts = append(p.Contacts, c)
-}
-
 func slowEmail(s string) bool {
 	if len(s) > 254 || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 		return false
@@ -308,7 +277,7 @@ func (e *Event) slowV1(body []byte) error {
 			"responsable_technique": TechnicalContact, "contact_technique": TechnicalContact,
 		}[m.Type]
 		if ok {
-			e.Payload.slowContact(Contact{
+			e.Payload.addContact(Contact{
 				Role: role, Email: string(m.Email), GivenName: m.GivenName.clean(), Surname: m.FamilyName.clean(),
 				Phone: m.Phone.clean(), JobTitle: m.Job.clean(), UID: m.UID.clean(),
 			})
@@ -325,7 +294,7 @@ func (e *Event) slowV1(body []byte) error {
 	if pass.ID == "" && e.Name != UnknownEvent {
 		return fmt.Errorf("no data.pass.id")
 	}
-	return e.slowCheck()
+	return e.check()
 }
 
 type slowV2Person struct {
@@ -415,15 +384,15 @@ func (e *Event) slowV2(body []byte) error {
 		e.Payload.Organization = org.Legacy.clean()
 	}
 	a := d.Applicant.Value
-	e.Payload.slowContact(Contact{
+	e.Payload.addContact(Contact{
 		Role: Applicant, Email: string(a.Email), GivenName: a.GivenName.clean(), Surname: a.FamilyName.clean(),
 		Phone: a.Phone.clean(), JobTitle: a.JobTitle.clean(), UID: a.UID.clean(),
 	})
-	e.Payload.slowContact(Contact{
+	e.Payload.addContact(Contact{
 		Role: BusinessContact, Email: string(form.BusinessEmail), GivenName: form.BusinessGiven.clean(),
 		Surname: form.BusinessFamily.clean(), Phone: form.BusinessPhone.clean(), JobTitle: form.BusinessJob.clean(),
 	})
-	e.Payload.slowContact(Contact{
+	e.Payload.addContact(Contact{
 		Role: TechnicalContact, Email: string(form.TechnicalEmail), GivenName: form.TechnicalGiven.clean(),
 		Surname: form.TechnicalFamily.clean(), Phone: form.TechnicalPhone.clean(), JobTitle: form.TechnicalJob.clean(),
 	})
@@ -438,5 +407,5 @@ func (e *Event) slowV2(body []byte) error {
 	if problem != nil {
 		return problem
 	}
-	return e.slowCheck()
+	return e.check()
 }
