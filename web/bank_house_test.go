@@ -21,6 +21,7 @@ import (
 	"golang.org/x/net/html"
 
 	"guichet"
+	"guichet/api"
 	"guichet/bank"
 	"guichet/canary"
 	simconnector "guichet/connector/sim"
@@ -105,7 +106,8 @@ func (h *house) start(s *store.Store, discard bool) *process {
 		Clock: clock, Log: log, URL: "http://" + p.web.Listener.Addr().String(), Zone: time.UTC, Windows: view.Windows{Bank: true},
 		People: p.people, Bank: p.desk, Alerts: s.Alerts(), Sessions: s.Sessions(), Stopping: p.stopping,
 	}
-	handler, err := pages.Handler(nil)
+	nobody := func(*http.Request) (guichet.Actor, string, error) { return guichet.Actor{}, "", nil }
+	handler, err := pages.Handler((&api.Bank{Desk: p.desk, Log: log, Identify: nobody}).Handler())
 	if err != nil {
 		h.t.Fatal(err)
 	}

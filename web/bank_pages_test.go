@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"regexp"
@@ -117,18 +118,27 @@ func TestOtherSites(t *testing.T) {
 	db := storetest.New(t, "sqlite")
 	v := newHouse(t, db).visitor("a@example.org")
 	v.opened("simple")
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, v.web.URL+"/accesses/"+v.cases()[0].Access.ID.String()+"/delete", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Sec-Fetch-Site", "cross-site")
-	response, err := v.client.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = response.Body.Close()
-	if response.StatusCode != http.StatusForbidden || len(v.cases()) != 1 {
-		t.Errorf("%d, %d accesses", response.StatusCode, len(v.cases()))
+	for path, says := range map[string]string{
+		"/accesses/" + v.cases()[0].Access.ID.String() + "/delete":     "Cette demande est venue d’une page d’un autre site.",
+		"/api/accesses/" + v.cases()[0].Access.ID.String() + "/delete": `"code":"cross_origin"`,
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, v.web.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+		response, err := v.client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if response.StatusCode != http.StatusForbidden || !strings.Contains(string(body), says) || len(v.cases()) != 1 {
+			t.Errorf("%s: %d, %d accesses: %s", path, response.StatusCode, len(v.cases()), body)
+		}
 	}
 }
 

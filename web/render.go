@@ -2,7 +2,6 @@ package web
 
 import (
 	"bytes"
-	"errors"
 	"log/slog"
 	"net/http"
 
@@ -38,7 +37,7 @@ func FailIn(w http.ResponseWriter, r *http.Request, frame *view.Frame, err error
 	if status >= http.StatusInternalServerError {
 		slog.ErrorContext(r.Context(), "page failed", "path", r.URL.Path, "error", err)
 	}
-	fault := view.Fault{Status: status, Code: guichet.CodeOf(err), Kind: string(kind), Reason: reason(err), Bare: frame == nil}
+	fault := view.Fault{Status: status, Code: guichet.CodeOf(err), Kind: string(kind), Bare: frame == nil}
 	if frame == nil {
 		frame = &view.Frame{}
 	}
@@ -65,14 +64,6 @@ func send(w http.ResponseWriter, status int, page []byte) {
 	h.Add("Vary", "Cookie, Accept-Language")
 	w.WriteHeader(status)
 	_, _ = w.Write(page) // the browser went away: nobody is left to tell
-}
-
-func reason(err error) string {
-	var e *guichet.Error
-	if errors.As(err, &e) {
-		return e.Reason
-	}
-	return ""
 }
 
 // Status is the HTTP status of a family of errors.

@@ -91,12 +91,22 @@ func (s *Server) Handler(json http.Handler) (http.Handler, error) {
 		pages.Handle("/api/", json)
 	}
 	pages.HandleFunc("/", s.nowhere)
-	dynamic := s.session.LoadAndSave(s.identify(Viewers(s.Clock, s.Zone, set, http.NewCrossOriginProtection().Handler(pages))))
+	guard := http.NewCrossOriginProtection()
+	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if json != nil && strings.HasPrefix(r.URL.Path, "/api/") {
+			json.ServeHTTP(w, r) // which has the same guard, and says so as JSON
+			return
+		}
+		Fail(w, r, errCrossOrigin)
+	}))
+	dynamic := s.session.LoadAndSave(s.identify(Viewers(s.Clock, s.Zone, set, guard.Handler(pages))))
 	root := http.NewServeMux()
 	root.Handle(asset.Prefix, assets) // no session is looked up for a style sheet
 	root.Handle("/", dynamic)
 	return SecurityHeaders(root), nil
 }
+
+var errCrossOrigin = &guichet.Error{Kind: guichet.Forbidden, Code: "cross_origin", Reason: "This request came from a page of another site."}
 
 // A visit is one request of somebody who is signed in.
 type visit struct {

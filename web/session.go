@@ -208,14 +208,10 @@ func (s *Server) setUp(w http.ResponseWriter, r *http.Request) {
 	Render(w, r, Status(e.Kind), view.SetupPage(page))
 }
 
-// errorWords says an error to a person: by its code when there are words for it,
-// else by its own reason.
+// errorWords says an error to a person, in their language: its own reason is
+// English, and for programs.
 func errorWords(ctx context.Context, err error) string {
-	w := view.ViewerFrom(ctx).Words
-	if key := "error." + guichet.CodeOf(err); w.Has(key) {
-		return w.Say(key)
-	}
-	return reason(err)
+	return view.Fault{Code: guichet.CodeOf(err), Kind: string(guichet.KindOf(err))}.Title(ctx)
 }
 
 // address is where a request comes from, as the connection says: a header could

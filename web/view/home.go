@@ -74,7 +74,6 @@ type Fault struct {
 	Status    int
 	Code      string // of the error; its words are "error." and itself when there are some
 	Kind      string // of the error; the words of last resort
-	Reason    string // told when neither has words
 	Reference string // to find it in the log
 	Next      *Action
 	Bare      bool // nobody is signed in: no navigation
