@@ -59,6 +59,9 @@ func accountName(a ledger.Account) string { return cmp.Or(a.Label, a.Number, a.R
 
 // accountNumber is the end of the number, enough to tell accounts apart.
 func accountNumber(a ledger.Account) string {
+	if a.Label == "" && a.Number != "" {
+		return "" // it is the name already
+	}
 	number := strings.ReplaceAll(cmp.Or(a.Number, a.IBAN), " ", "")
 	if r := []rune(number); len(r) > 4 {
 		number = string(r[len(r)-4:])
@@ -69,12 +72,12 @@ func accountNumber(a ledger.Account) string {
 	return "••\u00a0" + number
 }
 
-// totals adds up balances, each currency apart. What a bank lists no more is not
-// money one has; a sum that cannot be told exactly is not told.
+// totals adds up balances, each currency apart. What a bank lists no more, or nobody
+// told, is not money one has; a sum that cannot be told exactly is not told.
 func totals(accounts []ledger.Account) []view.Money {
 	var sums []ledger.Money
 	for _, a := range accounts {
-		if a.Missing {
+		if a.Missing || a.AsOf.IsZero() && a.Balance.Minor == 0 {
 			continue
 		}
 		at := slices.IndexFunc(sums, func(m ledger.Money) bool { return m.Currency == a.Balance.Currency })
@@ -117,7 +120,9 @@ func (s *Server) operations(v visit) error {
 		}
 		chosen = all[at : at+1]
 		page.Account = accountName(all[at])
-		page.Head = v.accountHead(all[at])
+		if page.Head, err = v.accountHead(all[at]); err != nil {
+			return err
+		}
 	}
 	before, err := cursorOf(query.Get("before"))
 	if err != nil {
@@ -170,10 +175,24 @@ func (v visit) accountChips(all []ledger.Account, chosen string) []view.Chip {
 	return chips
 }
 
-func (v visit) accountHead(a ledger.Account) *view.AccountHead {
-	return &view.AccountHead{Line: accountLine(a), Actions: []view.Action{{
-		Label: v.words("account.refresh"), URL: "/accounts/" + a.ID.String() + "/refresh", Post: true, Tone: view.Quiet, Hidden: v.from(),
-	}}}
+// accountHead offers to ask the bank for the balance, where there is a bank that
+// may be asked.
+func (v visit) accountHead(a ledger.Account) (*view.AccountHead, error) {
+	head := &view.AccountHead{Line: accountLine(a)}
+	cases, _, err := v.cases()
+	if err != nil {
+		return nil, err
+	}
+	at := slices.IndexFunc(cases, func(c bank.Case) bool { return c.Access.ID == a.AccessID })
+	if at < 0 || cases[at].Access.Connector == bank.ByFile || cases[at].Access.Disabled {
+		return head, nil
+	}
+	ask := v.refreshAction(cases[at].Access, view.Quiet)
+	if ask.Label = v.words("account.refresh"); ask.Post {
+		ask.URL = "/accounts/" + a.ID.String() + "/refresh"
+	}
+	head.Actions = []view.Action{*ask}
+	return head, nil
 }
 
 var errCursor = &guichet.Error{Kind: guichet.Invalid, Code: "invalid_cursor", Field: "before", Reason: "This is not where a page of ours ended."}
@@ -380,9 +399,12 @@ func (s *Server) bankOverview(v visit, page *view.Overview) error {
 		return err
 	}
 	needs := map[string]bool{}
-	ready := 0
+	ready, banks := 0, 0
 	for _, c := range cases {
 		needs[c.Access.ID.String()] = waits(c)
+		if c.Access.Connector != bank.ByFile { // which is as new as its last file
+			banks++
+		}
 		if c.State() == bank.AccessReady {
 			ready++
 		}
@@ -408,9 +430,11 @@ func (s *Server) bankOverview(v visit, page *view.Overview) error {
 		page.Stats = append(page.Stats, view.Stat{Label: label, Money: &m, URL: view.PathAccounts})
 	}
 	words := view.ViewerFrom(ctx).Words
-	page.Stats = append(page.Stats, view.Stat{
-		Label: v.words("home.accesses_ready"), Value: v.words("phase.of", "Done", words.Number(int64(ready)), "Total", words.Number(int64(len(cases)))), URL: view.PathAccesses,
-	})
+	if banks > 0 {
+		page.Stats = append(page.Stats, view.Stat{
+			Label: v.words("home.accesses_ready"), Value: v.words("phase.of", "Done", words.Number(int64(ready)), "Total", words.Number(int64(banks))), URL: view.PathAccesses,
+		})
+	}
 	return nil
 }
 

@@ -26,6 +26,7 @@ func (s *Server) grantRoutes(mux *http.ServeMux) {
 	mux.Handle("GET "+view.PathTokens, s.operators(s.tokens))
 	mux.Handle("GET "+view.PathTokens+"/{id}", s.operators(s.token))
 	mux.Handle("POST "+view.PathTokens+"/{id}/block", s.operators(s.blockToken))
+	mux.Handle("GET "+view.PathTokens+"/{id}/limit", s.operators(s.limitPage))
 	mux.Handle("POST "+view.PathTokens+"/{id}/limit", s.operators(s.limitToken))
 	mux.Handle("GET "+view.PathAlerts, s.operators(s.alerts))
 	mux.Handle("POST "+view.PathAlerts+"/{id}/acknowledge", s.operators(s.acknowledge))

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 
 	"guichet"
 	"guichet/grant"
@@ -166,9 +167,13 @@ var offersRevoke = map[grant.AlertKind]bool{
 	grant.AlertArchiveValidated: true, grant.AlertLateRevoke: true, grant.AlertPartialRevoke: true, grant.AlertDelete: true,
 }
 
-// tokenTimeline tells what happened to one token.
-func tokenTimeline(ctx context.Context, deeds []guichet.AuditEntry) []view.Entry {
+// tokenTimeline tells what happened to one token, from its beginning: an event of
+// the source is no deed of anybody here.
+func tokenTimeline(ctx context.Context, issued time.Time, deeds []guichet.AuditEntry) []view.Entry {
 	var out []view.Entry
+	if !slices.ContainsFunc(deeds, func(a guichet.AuditEntry) bool { return a.Deed == "token.issued" }) {
+		out = append(out, view.Entry{At: issued, Verb: "issued", Meaning: view.Good, Says: view.Say(ctx, "note."+string(grant.NoteIssued))})
+	}
 	for _, a := range deeds {
 		word := "deed." + a.Deed
 		if !view.ViewerFrom(ctx).Words.Has(word) {

@@ -28,8 +28,10 @@ func TestImportedAccess(t *testing.T) {
 			t.Fatal(err)
 		}
 		access := "/accesses/" + done.Accounts[0].Account.AccessID.String()
-		v.get("/").is(200, "/", "Livret <A>")
-		v.get("/accesses").is(200, "/accesses", "Relevés importés", "par fichiers").saysNot("Relever", "Désactiver")
+		v.get("/").is(200, "/", "Livret <A>").saysNot("Accès à jour", "0,00")
+		v.get("/accesses").is(200, "/accesses", "Relevés importés", "par fichiers", "dernier fichier").saysNot("Relever", "Désactiver", "dernière relève")
+		v.get("/accounts").is(200, "/accounts", "Livret <A>", "solde inconnu").saysNot("0,00", "janvier")
+		v.get("/transactions?account=" + done.Accounts[0].Account.ID.String()).says("solde inconnu").saysNot("Relever")
 		v.get(access).is(200, access, "Relevés importés", "par fichiers", "Supprimer").saysNot("Mot de passe", "Identifiants", "Désactiver", "Relève de nuit")
 		v.get("/transactions").says("CB CAFE DU PORT")
 		for _, deed := range []string{"/refresh"} {

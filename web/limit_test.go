@@ -43,9 +43,14 @@ func TestLimitPages(t *testing.T) {
 			{"", "1e3"},
 			{"\x00", ""},
 		} {
-			if p := v.post(page+"/limit", "from", wrong[0], "per_minute", wrong[1]); p.status != http.StatusUnprocessableEntity {
+			if p := v.post(page+"/limit", "from", wrong[0], "per_minute", wrong[1]); p.status != http.StatusUnprocessableEntity ||
+				!strings.Contains(p.body, `id="limit-token" class="ask" aria-labelledby="limit-token-title" open data-modal`) || strings.Count(p.body, `aria-invalid="true"`) != 1 {
 				t.Errorf("%q: %d", wrong, p.status)
 			}
+		}
+		if p := v.post(page+"/limit", "from", "192.0.2.1 ailleurs", "per_minute", "7"); !strings.Contains(p.body, `value="192.0.2.1 ailleurs"`) ||
+			!strings.Contains(p.body, `value="7"`) || !strings.Contains(p.body, "Une adresse ou un réseau s’écrit comme") {
+			t.Error("the form does not hold what was refused, with the reason")
 		}
 		if limits() != set {
 			t.Errorf("what was refused changed the limits from %s to %s", set, limits())

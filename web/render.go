@@ -41,6 +41,9 @@ func FailIn(w http.ResponseWriter, r *http.Request, frame *view.Frame, err error
 	if frame == nil {
 		frame = &view.Frame{}
 	}
+	if page := view.ViewerFrom(r.Context()).Path; r.Method == http.MethodPost && page != view.PathHome {
+		fault.Next = &view.Action{Label: view.Say(r.Context(), "fault.back"), URL: page, Tone: view.Primary}
+	}
 	page := view.FaultPage(*frame, fault)
 	if r.Header.Get("HX-Request") == "true" {
 		// Part of a page was asked for: a whole page would land inside it.

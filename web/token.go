@@ -55,6 +55,11 @@ func (s *Server) token(v visit) error {
 	if err != nil {
 		return err
 	}
+	return s.showToken(v, t, http.StatusOK, formOf(t.Limit))
+}
+
+// showToken is the page with a form in it that may have been sent.
+func (s *Server) showToken(v visit, t grant.Standing, status int, limits limitForm) error {
 	page, err := s.tokenView(v, t)
 	if err != nil {
 		return err
@@ -75,12 +80,12 @@ func (s *Server) token(v visit) error {
 				},
 			},
 		})
-		page.Actions = append([]view.Action{limitAction(ctx, t)}, page.Actions...)
+		page.Actions = append([]view.Action{limits.action(ctx, t)}, page.Actions...)
 		if t.Status == grant.Validated {
 			page.Actions = append([]view.Action{{Label: view.Say(ctx, "token.prolong"), URL: view.PathTokens + "/" + t.ID.String() + "/prolong", Post: true}}, page.Actions...)
 		}
 	}
-	v.show(http.StatusOK, func(f view.Frame) component { return view.TokenPage(f, page) })
+	v.show(status, func(f view.Frame) component { return view.TokenPage(f, page) })
 	return nil
 }
 
@@ -106,7 +111,7 @@ func (s *Server) tokenView(v visit, t grant.Standing) (view.Token, error) {
 	}
 	page := view.Token{
 		Line: s.standingLine(t, s.Clock.Now()), ID: t.ID.String(), IssuedAt: t.IssuedAt, RequestID: t.ExternalID,
-		RequestURL: requestURL(t.Provider, t.ExternalID), Scopes: t.Scopes, Entries: tokenTimeline(ctx, own),
+		RequestURL: requestURL(t.Provider, t.ExternalID), Scopes: t.Scopes, Entries: tokenTimeline(ctx, t.IssuedAt, own),
 		Limits: limitWords(ctx, t.Limit),
 	}
 	return page, s.showUsage(v, t.ID, &page)

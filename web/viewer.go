@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -26,11 +27,23 @@ func Viewers(clock guichet.Clock, zone *time.Location, assets *asset.Set, next h
 			Words:  locale.In(locale.Choose(cookie(r, langCookie), r.Header.Get("Accept-Language")), zone),
 			Theme:  view.ParseTheme(cookie(r, themeCookie)),
 			Now:    clock.Now(),
-			Path:   r.URL.RequestURI(),
+			Path:   pageOf(r),
 			Assets: assets,
 		}
 		next.ServeHTTP(w, r.WithContext(view.WithViewer(r.Context(), v)))
 	})
+}
+
+// pageOf is the address of the page that a reader sees: what a form is sent to is
+// none, so the answer to one belongs to the page with the form, which browsers name.
+func pageOf(r *http.Request) string {
+	if r.Method != http.MethodPost {
+		return r.URL.RequestURI()
+	}
+	if from, err := url.Parse(r.Referer()); err == nil && from.Host == r.Host {
+		return Local(from.RequestURI())
+	}
+	return view.PathHome
 }
 
 // Preferences answers the switches of language and theme: it remembers the

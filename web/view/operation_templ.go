@@ -739,7 +739,7 @@ func accountHead(h AccountHead) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = MoneyOf(h.Line.Balance).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = balanceOf(h.Line).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

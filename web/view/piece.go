@@ -2,7 +2,9 @@ package view
 
 import (
 	"context"
+	"slices"
 	"time"
+	"unicode"
 
 	"github.com/a-h/templ"
 )
@@ -33,7 +35,7 @@ type Action struct {
 	Tone    Tone   // [Plain] when empty
 	Key     string // the letter that does it while its row has the focus
 	Hidden  []Hidden
-	Confirm *Confirm // asked first; only for what cannot be undone
+	Confirm *Confirm // asked first, of what cannot be undone or needs to be told more
 }
 
 // keyed is the attribute that a script finds the action by, when it has a letter.
@@ -48,12 +50,31 @@ func (a Action) keyed() templ.Attributes {
 // reader saw.
 type Hidden struct{ Name, Value string }
 
-// Confirm is the question before an action that cannot be undone.
+// Confirm is the question before an action. Of one that is [Danger] the other
+// button has the focus, and this one is red.
 type Confirm struct {
 	ID     string // of the dialog, unique in the page
 	Title  string
 	Says   string  // what will happen, to whom
 	Fields []Field // what must be told, such as a reason
+	Open   bool    // the page comes with it: something in it was refused
+}
+
+// sure is how the button looks that does it.
+func (a Action) sure() string {
+	if a.Tone == Danger {
+		return "danger solid"
+	}
+	return string(Primary)
+}
+
+// fields are what must be told; where nothing is a danger, one begins to type.
+func (a Action) fields() []Field {
+	all := slices.Clone(a.Confirm.Fields)
+	if a.Tone != Danger && len(all) > 0 && !slices.ContainsFunc(all, func(f Field) bool { return f.Focus }) {
+		all[0].Focus = true
+	}
+	return all
 }
 
 // Money is an amount of minor units of a currency.
@@ -81,7 +102,7 @@ func (p Person) initials() string {
 			break
 		}
 		if start && len(out) < 2 {
-			out = append(out, r)
+			out = append(out, unicode.ToUpper(r))
 		}
 		start = r == ' ' || r == '-' || r == '.'
 	}
