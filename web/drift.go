@@ -155,7 +155,7 @@ func driftActions(ctx context.Context, d grant.Drift) []view.Action {
 			ID: "repair-" + d.ID.String(), Title: view.Say(ctx, "request.revoke_title", "Number", d.ExternalID), Says: view.Say(ctx, "request.revoke_says"), Fields: reason("why-", d.Repair == grant.RepairRevoke),
 		}
 	case d.Repair == grant.RepairRevoke:
-		repair.Label = view.Say(ctx, "drift.revoke")
+		repair.Tone, repair.Label = view.Danger, view.Say(ctx, "drift.revoke")
 		repair.Confirm = &view.Confirm{ID: "repair-" + d.ID.String(), Title: view.Say(ctx, "request.revoke_title", "Number", d.ExternalID), Says: view.Say(ctx, "request.revoke_says"), Fields: reason("why-", true)}
 	}
 	return []view.Action{repair, dismiss}

@@ -40,12 +40,13 @@ func requestURL(provider, externalID string) string {
 	return view.PathRequests + "/" + url.PathEscape(provider) + "/" + url.PathEscape(externalID)
 }
 
-// requestState is how a request is shown; re-opened ones are still entitled.
+// requestState is how a request is shown; re-opened ones are still entitled. An
+// archive that was only noted re-opens nothing.
 func requestState(r grant.Request) view.State {
 	switch {
 	case !r.PurgedAt.IsZero():
 		return view.RequestPurged
-	case r.Status == grant.Validated && r.Last.FiredAt.After(r.LastGrant.FiredAt):
+	case r.Status == grant.Validated && r.ArchivedAt.IsZero() && r.Last.FiredAt.After(r.LastGrant.FiredAt):
 		return view.RequestReopened
 	}
 	return stateOf[r.Status]

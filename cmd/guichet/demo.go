@@ -73,7 +73,16 @@ func (d demoCmd) Run(ctx context.Context, t terminal, _ *cli) error {
 	source := simSource(c, p.clock, c.URL, nil)
 	failed := make(chan error, 3)
 	go func() { failed <- serveSim(ctx, bankListener, simbank.New(p.clock)) }()
-	go func() { failed <- serveSim(ctx, sourceListener, source) }()
+	filled := make(chan struct{})
+	go func() {
+		// Whoever compares with a history that is being made finds drifts that are none:
+		// they wait in the queue of the listener.
+		select {
+		case <-filled:
+		case <-ctx.Done():
+		}
+		failed <- serveSim(ctx, sourceListener, source)
+	}()
 	go func() { failed <- p.serve(ctx) }()
 	if fresh {
 		err = p.waitUntilServed(ctx)
@@ -83,6 +92,7 @@ func (d demoCmd) Run(ctx context.Context, t terminal, _ *cli) error {
 	} else {
 		err = nil
 	}
+	close(filled)
 	if err == nil {
 		go source.Run(ctx)
 		_, _ = fmt.Fprintf(t.out, "\nGuichet   %s\nSign in   %s   %s\nBank      %s (any login; \"otp\" asks for the code 123456)\nDataPass  http://%s (validate, revoke, lose a delivery…)\nData      %s\nCtrl-C ends it.\n\n",

@@ -84,12 +84,17 @@ func (w *Words) Say(key string, pairs ...any) string {
 	return w.localize(&i18n.LocalizeConfig{MessageID: key, TemplateData: data(pairs)})
 }
 
-// Count is Say for words that change with a number. They find it, grouped as
+// Count is Say for words that may change with a number. They find it, grouped as
 // the language does, as Count.
 func (w *Words) Count(key string, n int, pairs ...any) string {
 	d := data(pairs)
 	d["Count"] = w.Number(int64(n))
-	return w.localize(&i18n.LocalizeConfig{MessageID: key, PluralCount: n, TemplateData: d})
+	c := &i18n.LocalizeConfig{MessageID: key, PluralCount: n, TemplateData: d}
+	if s, err := w.localizer.Localize(c); err == nil {
+		return s
+	}
+	c.PluralCount = nil // these words are the same for every number
+	return w.localize(c)
 }
 
 // Has tells whether the language has words for a key.

@@ -368,14 +368,14 @@ func (a Alert) title(ctx context.Context) string {
 }
 
 func (a Alert) detail(ctx context.Context) string {
-	key := "alert.kind." + a.Kind + ".detail"
+	key := "alert.kind." + a.Kind
 	switch {
-	case !words(ctx).Has(key):
+	case a.Count == 0 && words(ctx).Has(key+".none"): // or nobody counts any more
+		return Say(ctx, key+".none", a.Params...)
+	case !words(ctx).Has(key + ".detail"):
 		return a.Consequence
-	case a.Count > 0:
-		return Count(ctx, key, a.Count, a.Params...)
 	default:
-		return Say(ctx, key, a.Params...)
+		return Count(ctx, key+".detail", a.Count, a.Params...)
 	}
 }
 
