@@ -97,8 +97,8 @@ SHOTS ?= .cache/shots
 .PHONY: shots
 shots: assets ## write pictures of every page to .cache/shots, and those of README.md to docs/images
 	@scripts/needs chromium >/dev/null
-	GUICHET_SHOTS='$(abspath $(SHOTS))' go test -count=1 -run 'TestGallery/.*/wide-light-fr' ./web
-	GUICHET_SHOTS='$(abspath $(SHOTS))' go test -count=1 -run 'TestPages/.*-wide-light-fr' ./cmd/guichet
+	GUICHET_SHOTS='$(abspath $(SHOTS))' go test -count=1 -run '^TestGallery$$' ./web
+	GUICHET_SHOTS='$(abspath $(SHOTS))' go test -count=1 -run '^TestPages$$' ./cmd/guichet
 	@mkdir -p docs/images
 	cp $(SHOTS)/question-wide-light-fr.png docs/images/bank.png
 	cp $(SHOTS)/request-revoked-wide-light-fr.png docs/images/grant.png
