@@ -141,6 +141,10 @@ func (s *Server) requestFilters(v visit) view.Filters {
 				value = s.providerTitle(value)
 			case "archived":
 				value = view.Say(ctx, "filter.shown")
+			case "from", "to":
+				if s.day(value).IsZero() {
+					continue // it filters nothing
+				}
 			}
 			filters.On = append(filters.On, view.Chip{Label: view.Say(ctx, "filter.is", "Name", view.Say(ctx, "filter."+name), "Value", value), URL: with(v.r.URL, name, "")})
 		}

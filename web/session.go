@@ -102,8 +102,8 @@ func (s *Server) askWho(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	to := view.PathSignIn
-	if r.Method == http.MethodGet && r.URL.Path != "/" {
-		to += "?" + url.Values{"next": {r.URL.RequestURI()}}.Encode()
+	if page := pageOf(r); page != view.PathHome {
+		to += "?" + url.Values{"next": {page}}.Encode()
 	}
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }

@@ -149,7 +149,7 @@ func (s *Server) blockToken(v visit) error {
 	if at := v.r.PostFormValue("at"); at != "" {
 		day := s.day(at)
 		if day.IsZero() {
-			return grant.ErrPast
+			return &guichet.Error{Kind: guichet.Invalid, Code: "invalid_date", Field: "at", Reason: "This is not a day like 2026-05-04."}
 		}
 		blocking.At = day.AddDate(0, 0, 1).Add(-time.Second) // the end of that day
 	}

@@ -37,7 +37,7 @@ func (b backupCmd) Run(ctx context.Context, t terminal, all *cli) error {
 func backUpTo(ctx context.Context, s *store.Store, file string) (sum store.Summary, err error) {
 	part, err := os.CreateTemp(filepath.Dir(file), ".guichet-backup-*")
 	if err != nil {
-		return sum, err
+		return sum, &guichet.Error{Kind: guichet.Invalid, Code: "file_not_written", Field: "file", Reason: "The file cannot be made.", Cause: err}
 	}
 	defer func() {
 		if err != nil {

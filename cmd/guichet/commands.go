@@ -118,3 +118,14 @@ func (s webhookSendCmd) Run(ctx context.Context, t terminal, all *cli) error {
 	}
 	return nil
 }
+
+// An instant is a flag that says how it is written when it is not.
+type instant struct{ time.Time }
+
+// UnmarshalText reads what stood behind the flag.
+func (i *instant) UnmarshalText(text []byte) (err error) {
+	if i.Time, err = time.Parse(time.RFC3339, string(text)); err != nil {
+		return errors.New("this is an instant like 2026-12-31T23:59:59+01:00")
+	}
+	return nil
+}

@@ -106,7 +106,7 @@ func deliveryOut(d grant.Delivery) deliveryJSON {
 
 type requestListCmd struct {
 	Provider string       `help:"Only of this provider."`
-	Status   grant.Status `help:"Only with this status."`
+	Status   grant.Status `help:"Only with this status: draft, submitted, changes_requested, refused, validated, revoked or archived." enum:",draft,submitted,changes_requested,refused,validated,revoked,archived" default:""`
 	Search   string       `help:"Words in the title, organization, SIRET, number or e-mails."`
 	Limit    int          `help:"How many at the most." default:"100"`
 }
@@ -236,10 +236,10 @@ func (c tokenShowCmd) Run(ctx context.Context, t terminal, all *cli) error {
 }
 
 type tokenBlockCmd struct {
-	ID      string    `arg:""`
-	At      time.Time `help:"When, like 2026-12-31T23:59:59+01:00; now when not given." format:"2006-01-02T15:04:05Z07:00"`
-	Reason  string    `help:"Why."`
-	Replace bool      `help:"Issue another token at the same time."`
+	ID      string  `arg:""`
+	At      instant `help:"When, like 2026-12-31T23:59:59+01:00; now when not given."`
+	Reason  string  `help:"Why."`
+	Replace bool    `help:"Issue another token at the same time."`
 }
 
 func (c tokenBlockCmd) Run(ctx context.Context, t terminal, all *cli) error {
@@ -248,7 +248,7 @@ func (c tokenBlockCmd) Run(ctx context.Context, t terminal, all *cli) error {
 		if err != nil {
 			return err
 		}
-		replacement, err := p.grant.Block(ctx, atCommandLine(), id, grant.Blocking{At: c.At, Reason: c.Reason, Replace: c.Replace})
+		replacement, err := p.grant.Block(ctx, atCommandLine(), id, grant.Blocking{At: c.At.Time, Reason: c.Reason, Replace: c.Replace})
 		if err != nil {
 			return err
 		}
