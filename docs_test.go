@@ -77,6 +77,33 @@ func TestDocsLinks(t *testing.T) {
 	}
 }
 
+// A line of a list or a table stands once: two merges that both keep theirs leave it
+// twice, and one of the two is old.
+func TestDocsSayThingsOnce(t *testing.T) {
+	for path, text := range documents(t) {
+		seen, table := map[string]bool{}, 0
+		for _, line := range strings.Split(text, "\n") {
+			key := line
+			switch {
+			case strings.HasPrefix(line, "| --"):
+				table++
+				continue
+			case strings.HasPrefix(line, "| "):
+				first, _, _ := strings.Cut(line[2:], " |")
+				key = strconv.Itoa(table) + first
+			case !strings.HasPrefix(line, "* "):
+				continue
+			case len(line) > 60:
+				key = line[:60]
+			}
+			if len(key) > 10 && seen[key] {
+				t.Errorf("%s says twice: %s", path, line[:min(len(line), 80)])
+			}
+			seen[key] = true
+		}
+	}
+}
+
 // Every test that a document names is there, and every invariant of the table.
 func TestDocsNameRealTests(t *testing.T) {
 	tests := map[string]bool{}
