@@ -116,6 +116,7 @@ func setUp(t *testing.T, env *testscript.Env, engine store.Engine) error {
 		"BANK_ADDR": bank, "GUICHET_SMTP": "smtp://" + s.sink.address + "?tls=none", "GUICHET_OPERATORS": "ops@guichet.test",
 		"GUICHET_MAIL_FROM":        "Guichet <guichet@guichet.test>",
 		"GUICHET_DATAPASS_SECRETS": "api_entreprise=dev-verify-token|older-token,api_particulier=other-token",
+		"GORACE":                   os.Getenv("GORACE"), // how the detector of races ends: see scripts/test
 	} {
 		env.Setenv(name, value)
 	}
@@ -175,7 +176,7 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	for _, name := range []string{
 		"PATH", "HOME", "GUICHET_DATABASE", "GUICHET_KEY_FILE", "GUICHET_ADDR", "GUICHET_ADMIN_ADDR", "GUICHET_SMTP", "GUICHET_OPERATORS",
 		"GUICHET_MAIL_FROM", "GUICHET_DATAPASS_SECRETS", "GUICHET_SIM_BANK", "GUICHET_PURGE_AFTER", "GUICHET_UNFINISHED", "GUICHET_WINDOWS", "GUICHET_PROVIDERS_FILE",
-		"GUICHET_WOOB_PYTHON", "GUICHET_WOOB_MODULES",
+		"GUICHET_WOOB_PYTHON", "GUICHET_WOOB_MODULES", "GORACE",
 	} {
 		if v := ts.Getenv(name); v != "" {
 			cmd.Env = append(cmd.Env, name+"="+v)
