@@ -1,11 +1,14 @@
 package canary
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 )
 
 // Held is files that were read and are still open: to close any of the files of a
@@ -22,6 +25,8 @@ func (h Held) Close() {
 // Folder looks into all files below a folder, and at their names. What input says
 // is a file that somebody gave to the program with a secret in it.
 func Folder(folder string, input func(path string) bool) (all []Find, held Held, err error) {
+	room := rooms.Get().(*[]byte)
+	defer rooms.Put(room)
 	err = filepath.WalkDir(folder, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
 			if os.IsNotExist(err) {
@@ -44,14 +49,39 @@ func Folder(folder string, input func(path string) bool) (all []Find, held Held,
 			return nil // gone meanwhile
 		}
 		held = append(held, f)
-		data, err := io.ReadAll(f)
+		text, err := appended(append((*room)[:0], e.Name()+"\n"...), f)
 		if err != nil {
 			return err
 		}
-		all = append(all, Look("file "+filepath.Base(path), append([]byte(e.Name()+"\n"), data...))...)
+		*room = text
+		all = append(all, Look("file "+filepath.Base(path), text)...)
 		return nil
 	})
 	return all, held, err
+}
+
+// rooms are read into and looked at, one after the other: what every test's files
+// are read into is as much as all that the tests themselves allocate.
+var rooms = sync.Pool{New: func() any { return new([]byte) }}
+
+// appended adds all of a file, whatever its size is said to be.
+func appended(text []byte, f *os.File) ([]byte, error) {
+	if info, err := f.Stat(); err == nil {
+		text = slices.Grow(text, int(info.Size())+1)
+	}
+	for {
+		n, err := f.Read(text[len(text):cap(text)])
+		text = text[:len(text)+n]
+		if errors.Is(err, io.EOF) {
+			return text, nil
+		}
+		if err != nil {
+			return text, err
+		}
+		if len(text) == cap(text) {
+			text = slices.Grow(text, 1)
+		}
+	}
 }
 
 // Deleted looks into the files that this process has open and that have no name

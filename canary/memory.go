@@ -21,9 +21,10 @@ var memory = struct {
 	known   sync.Map // of values, so that a second time costs little
 	scanner Scanner
 
-	mu   sync.Mutex
-	read map[string]int64 // how far each record of another process was read
-}{read: map[string]int64{}}
+	mu     sync.Mutex
+	record string // of other processes
+	read   int64  // how far it was read
+}{}
 
 // A test program hears of its secrets from the beginning; benchmarks and the
 // programs of bench, which also use storetest, do not.
@@ -131,30 +132,25 @@ func gather() error {
 	if recordFolder == "" {
 		return nil
 	}
+	name := filepath.Join(recordFolder, secretsOf)
 	memory.mu.Lock()
 	defer memory.mu.Unlock()
-	files, err := filepath.Glob(filepath.Join(recordFolder, "*"+secretsOf))
-	if err != nil {
+	if memory.record != name {
+		memory.record, memory.read = name, 0
+	}
+	info, err := os.Stat(name)
+	if os.IsNotExist(err) {
+		return nil // no process has begun
+	}
+	if err != nil || info.Size() == memory.read {
 		return err
 	}
-	for _, name := range files {
-		if err := gatherFrom(name); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	return nil
-}
-
-func gatherFrom(name string) error {
 	f, err := os.Open(name)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = f.Close() }()
-	if info, err := f.Stat(); err != nil || info.Size() == memory.read[name] {
-		return err
-	}
-	if _, err := f.Seek(memory.read[name], 0); err != nil {
+	if _, err := f.Seek(memory.read, 0); err != nil {
 		return err
 	}
 	for r := bufio.NewReader(f); ; {
@@ -162,10 +158,10 @@ func gatherFrom(name string) error {
 		if err != nil {
 			return nil // half a line is one that is being written
 		}
-		memory.read[name] += int64(len(line))
+		memory.read += int64(len(line))
 		var h heard
 		if err := json.Unmarshal(line, &h); err != nil {
-			return err
+			continue // an end before a beginning, or the last words of a process that was killed: it gave the secret to nobody
 		}
 		if _, known := memory.known.LoadOrStore(string(h.Value), true); !known {
 			learn(h.Kind, string(h.Value))

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -15,9 +16,12 @@ import (
 // that was started, which the test program reads: what secrets it heard of, how it
 // was started, and all it wrote. The record is written before a secret is given to
 // whoever asked for it, so that a process that is killed has told.
+//
+// What they heard of is one file for all, to which each appends whole lines: whoever
+// looks for secrets need not look at the records of a thousand processes again.
 const (
 	recordName = "canary-record"
-	secretsOf  = ".secrets"
+	secretsOf  = "secrets"
 	startOf    = ".start"
 	outputOf   = ".output"
 )
@@ -51,7 +55,7 @@ func beRecorded() {
 		command += " " + arg
 	}
 	recording.name = filepath.Join(folder, fmt.Sprintf("%d %s", os.Getpid(), command))
-	if recording.file, err = os.OpenFile(recording.name+secretsOf, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600); err != nil {
+	if recording.file, err = os.OpenFile(filepath.Join(folder, secretsOf), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600); err != nil {
 		panic("canary: the record of this process: " + err.Error())
 	}
 	start, err := json.Marshal(started{os.Args, os.Environ()})
@@ -74,7 +78,9 @@ func record(kind, value string) {
 	}
 	line, err := json.Marshal(heard{kind, []byte(value)})
 	if err == nil {
-		_, err = recording.file.Write(append(line, '\n'))
+		// A line begins with its end, too: another process may have been killed in the
+		// middle of its own.
+		_, err = recording.file.Write(slices.Concat([]byte("\n"), line, []byte("\n")))
 	}
 	if err != nil {
 		panic("canary: the record of this process: " + err.Error())

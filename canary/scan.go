@@ -44,9 +44,14 @@ type needle struct {
 	text          []byte
 }
 
-const filterBits = 22
+// The filter is looked at twice for each end: a test may make ten thousand secrets,
+// which is a quarter of a million needles.
+const filterBits = 23
 
-func hash(end uint64) uint64 { return end * 0x9e3779b97f4a7c15 >> (64 - filterBits) }
+func hash(end uint64) (one, other uint64) {
+	h := end * 0x9e3779b97f4a7c15
+	return h >> (64 - filterBits), h >> (64 - 2*filterBits) & (1<<filterBits - 1)
+}
 
 // Add makes the scanner look for a secret from now on.
 func (s *Scanner) Add(kind, plain string) {
@@ -67,7 +72,9 @@ func (s *Scanner) Add(kind, plain string) {
 			}
 			end := endOf(text)
 			s.ends[end] = append(s.ends[end], int32(len(s.needles)))
-			s.filter[hash(end)>>6] |= 1 << (hash(end) & 63)
+			one, other := hash(end)
+			s.filter[one>>6] |= 1 << (one & 63)
+			s.filter[other>>6] |= 1 << (other & 63)
 			s.needles = append(s.needles, needle{kind, writing, text})
 		}
 	}
@@ -112,7 +119,10 @@ var (
 func (s *Scanner) look(place string, data []byte, found map[Find]bool) {
 	s.pass(place, data, found)
 	if bytes.Contains(data, newline) { // lines of a mail are folded, whatever their writing
-		s.pass(place, bytes.ReplaceAll(bytes.ReplaceAll(data, []byte("=\r\n"), nil), newline, nil), found)
+		room := rooms.Get().(*[]byte)
+		*room = unfolded((*room)[:0], data)
+		s.pass(place, *room, found)
+		rooms.Put(room)
 	}
 	for at := bytes.Index(data, gzipped); at >= 0; {
 		if r, err := gzip.NewReader(bytes.NewReader(data[at:])); err == nil {
@@ -126,6 +136,18 @@ func (s *Scanner) look(place string, data []byte, found map[Find]bool) {
 			break
 		}
 		at += 1 + next
+	}
+}
+
+// unfolded adds data without the ends of its lines.
+func unfolded(text, data []byte) []byte {
+	text = slices.Grow(text, len(data))
+	for {
+		line, rest, more := bytes.Cut(data, newline)
+		if !more {
+			return append(text, line...)
+		}
+		text, data = append(text, bytes.TrimSuffix(line, []byte("="))...), rest
 	}
 }
 
@@ -168,7 +190,7 @@ func (s *Scanner) pass(place string, data []byte, found map[Find]bool) {
 func next(filter []uint64, data []byte, at int, end uint64) (int, uint64) {
 	for ; at < len(data); at++ {
 		end = end>>8 | uint64(data[at])<<56
-		if h := end * 0x9e3779b97f4a7c15 >> (64 - filterBits); filter[h>>6]&(1<<(h&63)) != 0 {
+		if one, other := hash(end); filter[one>>6]&(1<<(one&63)) != 0 && filter[other>>6]&(1<<(other&63)) != 0 {
 			return at, end
 		}
 	}

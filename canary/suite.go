@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -141,43 +140,53 @@ func (w *watcher) scan() (found []Find) {
 // look notes the command line and the environment of each process that came from
 // one of ours. Ours tell how they were started by themselves.
 func (w *watcher) look() {
-	ours := map[int]bool{}
-	records, _ := filepath.Glob(filepath.Join(recordFolder, "*"+startOf))
-	for _, name := range records {
-		pid, _, _ := strings.Cut(filepath.Base(name), " ")
-		if n, err := strconv.Atoi(pid); err == nil {
-			if program, err := os.Readlink("/proc/" + pid + "/exe"); err == nil && strings.HasPrefix(program, filepath.Dir(recordFolder)) {
-				ours[n] = true
-			}
+	ours, parents := map[string]bool{}, map[string]string{}
+	proc, err := os.Open("/proc")
+	if err != nil {
+		return
+	}
+	defer func() { _ = proc.Close() }()
+	names, _ := proc.Readdirnames(-1)
+	for _, pid := range names {
+		if pid[0] < '0' || pid[0] > '9' {
+			continue
+		}
+		program, err := os.Readlink("/proc/" + pid + "/exe")
+		if err != nil {
+			continue // gone, or no program: the kernel's own
+		}
+		if strings.HasPrefix(program, filepath.Dir(recordFolder)) {
+			ours[pid] = true
+		} else {
+			parents[pid] = ""
 		}
 	}
 	if len(ours) == 0 {
 		return
 	}
-	all, _ := filepath.Glob("/proc/[0-9]*")
+	for pid := range parents {
+		if stat, err := os.ReadFile("/proc/" + pid + "/stat"); err == nil {
+			if fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])); len(fields) > 1 {
+				parents[pid] = fields[1]
+			}
+		}
+	}
 	for grew := true; grew; {
 		grew = false
-		for _, at := range all {
-			pid, _ := strconv.Atoi(filepath.Base(at))
-			if ours[pid] {
+		for pid, parent := range parents {
+			if ours[pid] || !ours[parent] {
 				continue
 			}
-			stat, err := os.ReadFile(at + "/stat")
-			if err != nil {
-				continue
+			ours[pid], grew = true, true
+			at := "/proc/" + pid
+			if program, err := os.Readlink(at + "/exe"); err != nil || strings.HasPrefix(program, filepath.Dir(recordFolder)) {
+				continue // ours: it tells by itself, or is about to be another program
 			}
-			fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-			if parent, _ := strconv.Atoi(fields[1]); ours[parent] {
-				ours[pid], grew = true, true
-				if program, err := os.Readlink(at + "/exe"); err != nil || strings.HasPrefix(program, filepath.Dir(recordFolder)) {
-					continue // ours: it tells by itself, or is about to be another program
-				}
-				line, _ := os.ReadFile(at + "/cmdline")
-				environ, _ := os.ReadFile(at + "/environ")
-				name := filepath.Base(string(bytes.SplitN(line, []byte{0}, 2)[0]))
-				w.seen["command line of "+name+"\x00"+string(line)] = true
-				w.seen["environment of "+name+"\x00"+string(environ)] = true
-			}
+			line, _ := os.ReadFile(at + "/cmdline")
+			environ, _ := os.ReadFile(at + "/environ")
+			name := filepath.Base(string(bytes.SplitN(line, []byte{0}, 2)[0]))
+			w.seen["command line of "+name+"\x00"+string(line)] = true
+			w.seen["environment of "+name+"\x00"+string(environ)] = true
 		}
 	}
 }
