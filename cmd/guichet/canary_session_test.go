@@ -80,6 +80,7 @@ var canaryShown = map[string]string{
 // that came out: answers, logs, mails, exports, backup, database and its journal
 // while it runs and after a crash, temporary files, command lines, environments.
 func TestNoSecretAnywhere(t *testing.T) {
+	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
 		d := newDay(t, db)
 		d.play()

@@ -56,6 +56,7 @@ var afterCrash = map[string]struct{ creation, refresh, bank string }{
 }
 
 func TestCrashPoints(t *testing.T) {
+	t.Parallel()
 	for _, creates := range []bool{true, false} {
 		name := map[bool]string{true: "creation", false: "refresh"}[creates]
 		t.Run(name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -34,6 +35,7 @@ const (
 // is killed two hundred times meanwhile: none that was answered is lost, none is
 // applied twice, and every request ends as if they had come one by one.
 func TestStorm(t *testing.T) {
+	t.Parallel()
 	program := built(t)
 	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
 		s := &storm{t: t, program: program, address: freeAddress(t), db: db, folder: t.TempDir()}
@@ -65,8 +67,17 @@ var programs struct {
 // builders are tests that may build programs.
 type builders struct{ *testing.M }
 
+// beside is how many tests run beside each other where nobody says it: more than
+// there are processors, for most wait most of the time. Those that measure memory,
+// or a second, come before, each alone.
+const beside = "8"
+
 // Run runs the tests and takes the programs away.
 func (b builders) Run() int {
+	if err := flag.Set("test.parallel", beside); err != nil {
+		panic(err)
+	}
+	flag.Parse()
 	folder, err := os.MkdirTemp("", "guichet-built-")
 	if err != nil {
 		panic(err)

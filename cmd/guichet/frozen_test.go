@@ -18,6 +18,7 @@ import (
 // let through by a gateway from its memory until its lease ends, no longer. When the
 // database goes on, the same delivery sent again is taken, once.
 func TestFrozenPostgreSQL(t *testing.T) {
+	t.Parallel()
 	const lease = 8 * time.Second
 	db, freeze := storetest.Apart(t)
 	address := freeAddress(t)

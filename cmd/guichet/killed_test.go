@@ -21,6 +21,7 @@ import (
 // is tried says that it was reached. After each, the source sends the delivery
 // again, and it is as if nothing had happened.
 func TestKilledAtEveryPoint(t *testing.T) {
+	t.Parallel()
 	program := built(t, "-tags", "crashing")
 	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
 		folder := t.TempDir()

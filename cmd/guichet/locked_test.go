@@ -177,6 +177,7 @@ func (s *storm) peak() (bytes int64) {
 // are refused with 503, the server lives, and what was answered is kept. With room
 // again, everything goes on.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	program := built(t)
 	db := storetest.New(t, store.SQLite)
 	s := &storm{t: t, program: program, address: freeAddress(t), db: db, folder: t.TempDir()}

@@ -38,6 +38,7 @@ func (d *door) Accept() (net.Conn, error) {
 // and longer intervals; five minutes after the server's return each is delivered,
 // once.
 func TestMailServerDeadForAnHour(t *testing.T) {
+	t.Parallel()
 	const (
 		before, step = 10, 150 * time.Second
 		steps        = int(time.Hour / step)

@@ -85,6 +85,7 @@ func (g *gate) revive() {
 // mails: many letters wait for it, notifications go out all the while. Once it is
 // back each person gets each letter, once.
 func TestDeadMailServerDelaysNothingElse(t *testing.T) {
+	t.Parallel()
 	const requests = 25
 	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -162,6 +163,7 @@ func TestDeadMailServerDelaysNothingElse(t *testing.T) {
 // A file of mails that is wrong stops the program before it takes anything, and
 // says where.
 func TestMailsFileOfAProvider(t *testing.T) {
+	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
 		write := func(mails string) string {
 			path := configured(t, db, "[api_entreprise]\nsecrets = [{ value = \"sender\" }]\nmails_file = \"mails.toml\"\n")
@@ -188,6 +190,7 @@ func TestMailsFileOfAProvider(t *testing.T) {
 // A secret is seen in use, ended by one click here and in other processes, and
 // stays ended; its last use is written once a minute at most.
 func TestSecretsOfAProvider(t *testing.T) {
+	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
 		path := configured(t, db, "[api_entreprise]\nsecrets = [{ value = \"new-one\" }, { value = \"old-one\" }]\n[api_particulier]\nsecrets = [{ value = \"old-one\" }]\n")
 		r := serving(t, path)

@@ -33,6 +33,7 @@ const insideNetwork = "TEST_INSIDE_NETWORK"
 // All of it, this test included, runs in a namespace made for it. Nothing of the
 // machine's own network is touched, and nothing is left whatever happens.
 func TestNetworkCuts(t *testing.T) {
+	t.Parallel()
 	if os.Getenv(insideNetwork) == "" {
 		again := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestNetworkCuts$", "-test.v", "-test.timeout=10m")
 		again.Env = append(os.Environ(), insideNetwork+"=1")

@@ -85,6 +85,7 @@ func (r *receiver) next(t *testing.T) (kind string, data map[string]any, n told)
 // A provider's systems are told of a token issued, a token blocked, a request
 // revoked, each once, signed.
 func TestNotifications(t *testing.T) {
+	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
 		hook := newReceiver()
 		server := httptest.NewServer(hook)
@@ -144,6 +145,7 @@ func settle(t *testing.T, db *storetest.DB, n int) {
 // What is not taken is tried again under the same identifier; a redirect is not
 // followed; 410 ends it with an alert; a person sends it again.
 func TestNotificationsAreTriedAgain(t *testing.T) {
+	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
 		hook := newReceiver()
 		server := httptest.NewServer(hook)
@@ -203,6 +205,7 @@ func TestNotificationsAreTriedAgain(t *testing.T) {
 // The pauses end: after a round of three days an operator is told, and nothing
 // more is sent by itself.
 func TestNotificationsAreGivenUp(t *testing.T) {
+	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
 		down := guichet.Error{Kind: guichet.Unavailable, Code: "notification_unreachable"}
 		n := grant.Notices{Store: db.Notices(), Clock: db.Clock.Clock(), Deliver: nobody(&down)}
@@ -245,6 +248,7 @@ func nobody(err error) func(context.Context, string, guichet.ID, []byte) (int, e
 // is noted. It is delivered again under the same identifier: at least once, and
 // told apart by it.
 func TestNoticeKilledBetweenSendAndNote(t *testing.T) {
+	t.Parallel()
 	program := built(t)
 	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
 		hook := newReceiver()

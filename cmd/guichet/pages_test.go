@@ -74,6 +74,7 @@ func demo(t *testing.T) (address, session string) {
 // accessibility broken, nothing sticking out, at two widths, in both themes and
 // languages. The pictures go to GUICHET_SHOTS.
 func TestPages(t *testing.T) {
+	t.Parallel()
 	address, session := demo(t)
 	b := webtest.Start(t)
 	token := regexp.MustCompile(`/tokens/[0-9a-f-]{36}`).FindString(get(t, address+"/tokens", session))
@@ -91,8 +92,7 @@ func TestPages(t *testing.T) {
 		t.Error("the page of a revoked request does not say so")
 	}
 	for name, path := range pages {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+		t.Run(name, func(t *testing.T) { // one tab after the other: other tests run beside
 			p := b.Tab(t)
 			for _, look := range []webtest.Look{
 				{Width: 1440, Theme: "light", Lang: "fr"},

@@ -59,6 +59,7 @@ func (r *running) visit(b *http.Client, method, path string) (status int, body s
 // What operators see of providers, and do: secrets, mails, notifications. Nobody
 // else sees any of it.
 func TestProviderPages(t *testing.T) {
+	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
 		hook := newReceiver()
 		server := httptest.NewServer(hook)

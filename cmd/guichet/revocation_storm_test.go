@@ -37,6 +37,7 @@ const (
 // the kill left it, at the server, by introspection, and within its bound at the
 // gateway.
 func TestNoRevocationIsLost(t *testing.T) {
+	t.Parallel()
 	program := built(t)
 	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
 		s := &storm{t: t, program: program, address: freeAddress(t), db: db, folder: t.TempDir()}

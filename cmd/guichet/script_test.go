@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -39,10 +41,14 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the manual: each file of testdata is a session at the command
 // line with the real program, on each engine.
-func TestScripts(t *testing.T) { scripts(t, "testdata", nil) }
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	scripts(t, "testdata", nil)
+}
 
 // TestWoobScripts are those that need a Python with woob.
 func TestWoobScripts(t *testing.T) {
+	t.Parallel()
 	python := os.Getenv("GUICHET_TEST_WOOB")
 	if python == "" {
 		python = filepath.Join("..", "..", ".cache", "woob", "bin", "python")
@@ -63,6 +69,7 @@ func TestWoobScripts(t *testing.T) {
 func scripts(t *testing.T, folder string, env map[string]string) {
 	for _, engine := range []store.Engine{store.SQLite, store.PostgreSQL} {
 		t.Run(string(engine), func(t *testing.T) {
+			t.Parallel()
 			testscript.Run(t, testscript.Params{
 				Dir: folder, RequireExplicitExec: true, RequireUniqueNames: true, TestWork: false,
 				Setup: func(e *testscript.Env) error {
@@ -151,16 +158,26 @@ func shows(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// freeAddress asks the system for a port; nobody else is likely to take it
-// before the program does.
+// freeAddress finds a port where nobody listens. It is given once, and is none of
+// those that the system gives to whoever asks for any: a server that was killed
+// finds it free again, whatever other tests do meanwhile.
 func freeAddress(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	t.Helper()
+	for range 1000 {
+		address := fmt.Sprintf("127.0.0.1:%d", 15_000+rand.IntN(17_000))
+		if _, given := addresses.LoadOrStore(address, true); given {
+			continue
+		}
+		if l, err := net.Listen("tcp", address); err == nil {
+			_ = l.Close()
+			return address
+		}
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
+
+var addresses sync.Map // that were given
 
 // serve starts "guichet serve" as a process of its own and returns when it says
 // that it is ready.

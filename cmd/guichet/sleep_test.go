@@ -16,6 +16,7 @@ import (
 // one kept, on a machine that has slept since: a time namespace, where that clock
 // is ahead and everything else is as it was.
 func TestMachineSlept(t *testing.T) {
+	t.Parallel()
 	const bound = 10 * time.Minute
 	db, s := startServer(t)
 	blocked, bad := newToken(t, s, 1)

@@ -110,7 +110,7 @@ func (h *chaosHouse) worker(t *testing.T, m misbehaviour) *Connector {
 		return c
 	}
 	c := New(Config{
-		Name: "chaos", Command: []string{self, chaosArgument}, Clock: guichet.SystemClock(), Limits: limits,
+		Name: "chaos", Command: []string{self, chaosArgument}, Clock: guichet.SystemClock(), Limits: limits, Env: []string{"GORACE=" + os.Getenv("GORACE")},
 		Log: slog.New(slog.NewTextHandler(h.logs, nil)),
 	})
 	h.workers[limits] = c
