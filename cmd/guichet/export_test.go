@@ -19,6 +19,8 @@ func TestExportIsAudited(t *testing.T) {
 		t.Run(string(engine), func(t *testing.T) {
 			db := storetest.New(t, engine)
 			p := openedProgram(t, db, nil)
+			t.Setenv("GUICHET_DATABASE", db.Source) // for the command, which opens a program of its own
+			t.Setenv("GUICHET_KEY_FILE", p.config.KeyFile)
 			person, err := p.people.AddPerson(t.Context(), atCommandLine(), people.NewPerson{Email: "paul@guichet.test", Role: people.Member})
 			if err != nil {
 				t.Fatal(err)

@@ -2,8 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"log/slog"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -20,12 +20,11 @@ import (
 // openedProgram is the program of this process on a test's database.
 func openedProgram(t *testing.T, db *storetest.DB, settings map[string]string) *program {
 	t.Helper()
+	var lines []string
 	for name, value := range settings {
-		t.Setenv(name, value)
+		lines = append(lines, fmt.Sprintf("%s = %q", strings.ToLower(name), value))
 	}
-	t.Setenv("GUICHET_DATABASE", db.Source)
-	t.Setenv("GUICHET_KEY_FILE", filepath.Join(t.TempDir(), "key"))
-	c, err := loadConfig("")
+	c, err := loadConfig(configured(t, db, "", lines...))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -57,6 +57,7 @@ func (b *askingBank) Run(_ context.Context, run bank.Run, _ bank.Sink) bank.Resu
 // started on it is ready at once, holds hardly more than one with nothing to
 // wait for, shows every question to whom it is for, and asks no bank anything.
 func TestManyWaitingQuestions(t *testing.T) {
+	t.Parallel()
 	program := built(t)
 	var spoken atomic.Int64
 	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -64,11 +65,10 @@ func TestManyWaitingQuestions(t *testing.T) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}))
 	t.Cleanup(site.Close)
-	t.Setenv("GUICHET_SIM_BANK", site.URL)
 
-	empty, _ := askMany(t, 0)
+	empty, _ := askMany(t, site.URL, 0)
 	began := time.Now()
-	full, tokens := askMany(t, manyWaiting)
+	full, tokens := askMany(t, site.URL, manyWaiting)
 	t.Logf("%d questions asked in %v", manyWaiting, time.Since(began))
 	idle := empty.serve(t, program)
 	began = time.Now()
@@ -127,10 +127,10 @@ type waitingRoom struct {
 
 // askMany opens accesses through the desk of a real program, and takes it away
 // when the bank has asked of all of them.
-func askMany(t *testing.T, n int) (room waitingRoom, tokens []string) {
+func askMany(t *testing.T, bankURL string, n int) (room waitingRoom, tokens []string) {
 	t.Helper()
 	db := storetest.New(t, store.SQLite)
-	p := openedProgram(t, db, nil)
+	p := openedProgram(t, db, map[string]string{"GUICHET_SIM_BANK": bankURL})
 	asking := &askingBank{}
 	p.bank.Connectors = map[string]bank.Connector{"sim": asking}
 	var owners []guichet.Actor
@@ -179,7 +179,7 @@ func askMany(t *testing.T, n int) (room waitingRoom, tokens []string) {
 		t.Fatal(err)
 	}
 	room = waitingRoom{db: db, made: time.Now()}
-	room.env = append(os.Environ(), "GUICHET_ADMIN_ADDR=127.0.0.1:0") // the database and the key are in it
+	room.env = append(os.Environ(), "GUICHET_ADMIN_ADDR=127.0.0.1:0", "GUICHET_DATABASE="+db.Source, "GUICHET_KEY_FILE="+p.config.KeyFile, "GUICHET_SIM_BANK="+bankURL)
 	return room, tokens
 }
 
