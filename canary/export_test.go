@@ -20,3 +20,6 @@ const RecordName = recordName
 
 // Block is how much is looked at without a pause.
 const Block = block
+
+// SecretsOf is the record of what all processes heard of.
+const SecretsOf = secretsOf

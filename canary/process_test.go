@@ -2,6 +2,8 @@ package canary_test
 
 import (
 	"bufio"
+	"crypto/rand"
+	"encoding/base64"
 	"fmt"
 	"os"
 	"os/exec"
@@ -102,5 +104,47 @@ func TestPlantedInProcesses(t *testing.T) {
 	}
 	if got := places(); !slices.Equal(got, want[:1]) {
 		t.Errorf("after the end, found in %q", got)
+	}
+}
+
+// A process that is killed in the middle of a line of the record hides nothing that
+// others say after it, also to who has read up to there.
+func TestHalfALineOfTheRecord(t *testing.T) {
+	records := t.TempDir()
+	canary.RecordIn(records)
+	defer canary.RecordIn("")
+	file, err := os.Create(filepath.Join(records, canary.SecretsOf))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	write := func(text string) {
+		t.Helper()
+		if _, err := file.WriteString(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	line := func(secret string) string {
+		return fmt.Sprintf("\n{\"Kind\":\"a word\",\"Value\":%q}\n", base64.StdEncoding.EncodeToString([]byte(secret)))
+	}
+	first, half, second := rand.Text(), rand.Text(), rand.Text()
+	write(line(first))
+	write(line(half)[:30])
+	for _, c := range []struct {
+		secret string
+		found  int
+	}{{first, 1}, {second, 0}} {
+		if found := canary.Look("there", []byte(c.secret)); len(found) != c.found {
+			t.Errorf("%s: %v", c.secret, found)
+		}
+	}
+	write(line(second))
+	for _, c := range []struct {
+		secret string
+		found  int
+	}{{first, 1}, {half, 0}, {second, 1}} {
+		if found := canary.Look("there", []byte(c.secret)); len(found) != c.found {
+			t.Errorf("at the end, %s: %v", c.secret, found)
+		}
 	}
 }
