@@ -29,7 +29,7 @@ type demoCmd struct {
 // Whoever runs the demo is told these; they open nothing else.
 const (
 	demoEmail    = "demo@guichet.test"
-	demoPassword = "guichet-de-demonstration"
+	demoPassword = "entrez-sans-frapper"
 	demoSecret   = "secret-de-demonstration"
 	demoNext     = "secret-suivant-de-demonstration" // the page of the simulated DataPass can go on to it
 )
