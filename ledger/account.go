@@ -52,6 +52,10 @@ type Account struct {
 	Missing  bool      // the bank no longer lists it; nothing is deleted
 }
 
+// Told tells whether anybody ever said what the account holds: a list of operations
+// alone does not.
+func (a Account) Told() bool { return !a.AsOf.IsZero() || a.Balance.Minor != 0 }
+
 // A Transaction is one operation of an account.
 type Transaction struct {
 	ID        guichet.ID

@@ -50,7 +50,7 @@ func (s *Server) accounts(v visit) error {
 
 func accountLine(a ledger.Account) view.AccountLine {
 	return view.AccountLine{
-		Name: accountName(a), Number: accountNumber(a), Balance: view.Money(a.Balance), AsOf: a.AsOf, Missing: a.Missing,
+		Name: accountName(a), Number: accountNumber(a), Balance: view.Money(a.Balance), AsOf: a.AsOf, Missing: a.Missing, Untold: !a.Told(),
 		URL: withParameter(view.PathOperations, "account", a.ID.String()),
 	}
 }
@@ -77,7 +77,7 @@ func accountNumber(a ledger.Account) string {
 func totals(accounts []ledger.Account) []view.Money {
 	var sums []ledger.Money
 	for _, a := range accounts {
-		if a.Missing || a.AsOf.IsZero() && a.Balance.Minor == 0 {
+		if a.Missing || !a.Told() {
 			continue
 		}
 		at := slices.IndexFunc(sums, func(m ledger.Money) bool { return m.Currency == a.Balance.Currency })

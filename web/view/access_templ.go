@@ -619,7 +619,6 @@ func accessDetail(l AccessLine) templ.Component {
 	})
 }
 
-// because is the reason of a state, with what a language puts before it.
 // lastWord begins when the access was last added to: a file is not fetched.
 func (l AccessLine) lastWord() string {
 	if l.State == AccessImported {
@@ -628,6 +627,7 @@ func (l AccessLine) lastWord() string {
 	return "access.last_success"
 }
 
+// because is the reason of a state, with what a language puts before it.
 func (l AccessLine) because(ctx context.Context) string {
 	if l.Outcome == "" {
 		return ""

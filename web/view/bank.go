@@ -229,6 +229,7 @@ type AccountLine struct {
 	AsOf    time.Time
 	Gap     *Money // between the bank's balance and the computed one, when they differ
 	Missing bool   // the bank does not list it any more
+	Untold  bool   // nobody said what it holds
 	URL     string
 }
 
