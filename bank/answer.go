@@ -251,7 +251,7 @@ func (d *Desk) Delete(ctx context.Context, by guichet.Actor, access guichet.ID) 
 		if err := owned(by, c, ErrNoAccess); err != nil {
 			return err
 		}
-		if err := tx.Delete(access, true); err != nil {
+		if err := tx.Delete(c.Access, true); err != nil {
 			return err
 		}
 		return d.audit(tx, by, "access.deleted", access, map[string]string{"institution": c.Access.Institution})
@@ -265,7 +265,7 @@ func (d *Desk) Delete(ctx context.Context, by guichet.Actor, access guichet.ID) 
 // drop removes an access that has no account. Its attempts stay a while: they
 // say what happened.
 func (d *Desk) drop(tx Tx, by guichet.Actor, c *Case) error {
-	if err := tx.Delete(c.Access.ID, false); err != nil {
+	if err := tx.Delete(c.Access, false); err != nil {
 		return err
 	}
 	err := d.audit(tx, by, "access.dropped", c.Access.ID, map[string]string{"attempt": c.Attempt.ID.String()})

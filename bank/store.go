@@ -19,8 +19,8 @@ type Store interface {
 	// the worker's: the attempt ended, or another worker has a higher epoch.
 	Beat(ctx context.Context, b Beat) (alive bool, err error)
 	// Changed returns a channel closed at the next commit of this process that
-	// moves an attempt. Other processes are not heard.
-	Changed() <-chan struct{}
+	// moves an attempt of the person. Other processes are not heard.
+	Changed(owner guichet.ID) <-chan struct{}
 	// Purge removes attempts, with their questions, that ended before the instant
 	// and are not the latest of an access. It returns how many.
 	Purge(ctx context.Context, before time.Time) (int, error)
@@ -46,7 +46,7 @@ type Tx interface {
 	SaveChallenge(c *Challenge) error
 	// Delete removes the access, its accounts and its transactions, and every
 	// secret below it. With history, its attempts and questions too.
-	Delete(access guichet.ID, history bool) error
+	Delete(a Access, history bool) error
 	// Accounts lists the accounts of an access.
 	Accounts(access guichet.ID) ([]ledger.Account, error)
 	// Transactions lists those of an account whose day is since or later, and all

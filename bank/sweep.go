@@ -158,7 +158,7 @@ func (d *Desk) Wait(ctx context.Context, by guichet.Actor, attempt guichet.ID, d
 	look := time.NewTicker(500 * time.Millisecond)
 	defer look.Stop()
 	for {
-		moved := d.Store.Changed()
+		moved := d.Store.Changed(by.ID)
 		c, err := d.Store.Case(context.WithoutCancel(ctx), Ref{Attempt: attempt})
 		if err != nil {
 			return c, err

@@ -110,7 +110,7 @@ func (d *Desk) Watch(ctx context.Context, by guichet.Actor, tell func(Event) err
 	began := d.Clock.Now()
 	told := map[guichet.ID]int64{}
 	for first := true; ; first = false {
-		moved := d.Store.Changed()
+		moved := d.Store.Changed(by.ID)
 		list, err := d.Store.Moved(ctx, by.ID, began.Add(-back))
 		if err != nil {
 			return err

@@ -25,7 +25,7 @@ func (b Bank) Update(ctx context.Context, fn func(bank.Tx) error) error {
 }
 
 // Changed implements bank.Store.
-func (b Bank) Changed() <-chan struct{} { return b.s.Changed(AttemptsMoved) }
+func (b Bank) Changed(owner guichet.ID) <-chan struct{} { return b.s.Changed(attemptsOf(owner)) }
 
 // Beat implements bank.Store. It does not raise the version: a heartbeat is no
 // change that anyone could conflict with.
@@ -139,7 +139,7 @@ func (t *bankTx) SaveAccess(a *bank.Access) error {
 }
 
 func (t *bankTx) SaveAttempt(a *bank.Attempt) error {
-	t.touch(AttemptsMoved)
+	t.touch(attemptsOf(a.Owner))
 	row := attemptRow(*a)
 	if a.Version == 0 {
 		row.Version = 1
@@ -158,7 +158,7 @@ func (t *bankTx) SaveAttempt(a *bank.Attempt) error {
 }
 
 func (t *bankTx) SaveChallenge(c *bank.Challenge) error {
-	t.touch(AttemptsMoved)
+	t.touch(attemptsOf(c.Owner))
 	row := challengeRow(*c)
 	var n int64
 	var err error
@@ -187,9 +187,9 @@ func saved(rows int64, err error, version *int64, changed error) error {
 	return nil
 }
 
-func (t *bankTx) Delete(access guichet.ID, history bool) error {
-	t.touch(AttemptsMoved)
-	n, err := t.q.DeleteAccess(t.ctx, string(access))
+func (t *bankTx) Delete(a bank.Access, history bool) error {
+	t.touch(attemptsOf(a.Owner))
+	n, err := t.q.DeleteAccess(t.ctx, string(a.ID))
 	if err != nil {
 		return err
 	}
@@ -197,7 +197,7 @@ func (t *bankTx) Delete(access guichet.ID, history bool) error {
 		return bank.ErrNoAccess
 	}
 	if history {
-		return t.q.DeleteAttemptsOf(t.ctx, string(access))
+		return t.q.DeleteAttemptsOf(t.ctx, string(a.ID))
 	}
 	return nil
 }

@@ -74,8 +74,11 @@ type Topic string
 const (
 	JobsReady       Topic = "jobs"
 	BlocklistRaised Topic = "blocklist"
-	AttemptsMoved   Topic = "attempts"
 )
+
+// attemptsOf is the topic of whatever moves an attempt of the person. One for all
+// would wake everybody who waits for a bank at each step of anybody.
+func attemptsOf(owner guichet.ID) Topic { return Topic("attempts/" + owner) }
 
 // Open opens a database: "sqlite:PATH", or "postgres://…". It creates nothing but
 // the SQLite file; call Migrate before anything else.

@@ -155,9 +155,9 @@ func (t *mortalTx) SaveMoney(m bank.Money) error {
 }
 
 // Delete implements bank.Tx.
-func (t *mortalTx) Delete(access guichet.ID, history bool) error {
+func (t *mortalTx) Delete(a bank.Access, history bool) error {
 	t.deleted = true
-	return t.Tx.Delete(access, history)
+	return t.Tx.Delete(a, history)
 }
 
 // mortalConnector dies before the bank hears us, in the middle of what it says,

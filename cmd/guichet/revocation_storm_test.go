@@ -27,7 +27,7 @@ const (
 	lostRevocations = 10_000 // and none of them lost
 	lostSpared      = 100    // tokens that nobody revokes
 	lostKills       = 48
-	lostCheckers    = 6
+	lostCheckers    = 3
 	lostBound       = 5 * time.Second
 )
 

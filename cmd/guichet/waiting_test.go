@@ -146,7 +146,7 @@ func askMany(t *testing.T, bankURL string, n int) (room waitingRoom, tokens []st
 		owners, tokens = append(owners, person.Actor()), append(tokens, token.Reveal())
 	}
 	group, ctx := errgroup.WithContext(t.Context())
-	group.SetLimit(128)
+	group.SetLimit(48)
 	for i := range n {
 		group.Go(func() error {
 			by := owners[i%waitingPeople]
