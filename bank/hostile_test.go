@@ -269,6 +269,30 @@ func TestWatch(t *testing.T) {
 				t.Fatal("the end was never told")
 			}
 		}
+		// Nobody else is woken: a step of one would be a read of everybody.
+		for what, move := range map[string]func(){
+			"an access": func() { h.settled("simple") },
+			"a deletion": func() {
+				if err := h.Delete(t.Context(), h.person, c.Access.ID); err != nil {
+					t.Error(err)
+				}
+			},
+		} {
+			own, others := h.Store.Changed(h.person.ID), h.Store.Changed(stranger.ID)
+			move()
+			select {
+			case <-own:
+			case <-others:
+				t.Errorf("%s woke a stranger", what)
+			default:
+				t.Errorf("%s woke nobody", what)
+			}
+			select {
+			case <-others:
+				t.Errorf("%s woke a stranger too", what)
+			default:
+			}
+		}
 		cancel()
 		if err := <-watching; !errors.Is(err, context.Canceled) {
 			t.Errorf("watch ended with %v", err)
