@@ -67,7 +67,7 @@ func timeline(ctx context.Context, deliveries []grant.Delivery, deeds []guichet.
 			e.Who = d.Actor.Name
 		}
 		if d.Problem != "" {
-			e.Says += " · " + d.Problem
+			e.Says += " · " + problemOfDelivery(ctx, d.Problem, d.Refused)
 		}
 		if d.Before != d.After {
 			e.Changes = []view.Change{{Name: view.Say(ctx, "request.state_name"), Before: statusWord(ctx, d.Before), After: statusWord(ctx, d.After)}}

@@ -130,7 +130,7 @@ func (s *Server) delivery(v visit) error {
 	}
 	page := view.Delivery{
 		ID: d.ID.String(), Event: eventName(ctx, d), Provider: s.providerTitle(d.Provider), Format: string(d.Format), Subject: d.ExternalID,
-		FiredAt: d.FiredAt, ReceivedAt: d.ReceivedAt, Problem: d.Problem, Place: fmt.Sprintf("%s n° %d", d.Chain(), d.N), Hash: hex.EncodeToString(d.Hash[:]),
+		FiredAt: d.FiredAt, ReceivedAt: d.ReceivedAt, Problem: problemOfDelivery(ctx, d.Problem, d.Refused), Place: fmt.Sprintf("%s n° %d", d.Chain(), d.N), Hash: hex.EncodeToString(d.Hash[:]),
 		Entry: timeline(ctx, []grant.Delivery{d}, nil)[0], Body: indented(d.Body),
 	}
 	if d.ExternalID != "" {
@@ -171,7 +171,7 @@ func indented(body []byte) string {
 
 // previewView says in words what would happen, each thing on its line.
 func previewView(ctx context.Context, p grant.Preview) view.Preview {
-	drawn := view.Preview{Title: view.Say(ctx, "preview.replay"), Problem: p.Problem}
+	drawn := view.Preview{Title: view.Say(ctx, "preview.replay"), Problem: problemOfDelivery(ctx, p.Problem, p.Delivery.Refused)}
 	if p.Accepted {
 		drawn.Title = view.Say(ctx, "preview.accept")
 	}
