@@ -61,7 +61,7 @@ func TestStorm(t *testing.T) {
 var programs struct {
 	sync.Mutex
 	folder string
-	made   map[string]string // by the flags
+	made   map[string]string // by the arguments of go
 }
 
 // builders are tests that may build programs.
@@ -91,14 +91,33 @@ func (b builders) Run() int {
 // the race detector, which costs memory and time.
 func built(t *testing.T, flags ...string) string {
 	t.Helper()
+	return made(t, func(n int) string { return filepath.Join(programs.folder, strconv.Itoa(n), "guichet") }, append([]string{"build"}, flags...)...)
+}
+
+// undetected is a command of these tests without the race detector, in its place.
+func undetected(t *testing.T, command string) string {
+	t.Helper()
+	beside, err := exec.LookPath("guichet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made(t, func(int) string { return filepath.Join(filepath.Dir(beside), command) }, "test", "-c", "-vet=off")
+}
+
+// made is what go makes of this folder.
+func made(t *testing.T, path func(n int) string, args ...string) string {
+	t.Helper()
 	programs.Lock()
 	defer programs.Unlock()
-	key := strings.Join(flags, " ")
+	key := strings.Join(args, " ")
 	if program, ok := programs.made[key]; ok {
 		return program
 	}
-	program := filepath.Join(programs.folder, strconv.Itoa(len(programs.made)), "guichet")
-	cmd := exec.Command("go", append(append([]string{"build"}, flags...), "-o", program, ".")...)
+	program := path(len(programs.made))
+	if err := os.RemoveAll(program); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("go", append(args, "-o", program, ".")...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
