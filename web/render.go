@@ -32,6 +32,8 @@ func Fail(w http.ResponseWriter, r *http.Request, err error) {
 // FailIn is [Fail] inside the frame of somebody who is signed in, so that they
 // find their way on.
 func FailIn(w http.ResponseWriter, r *http.Request, frame *view.Frame, err error) {
+	ctx, err := givenUp(r.Context(), err)
+	r = r.WithContext(ctx)
 	kind := guichet.KindOf(err)
 	status := Status(kind)
 	if status >= http.StatusInternalServerError {

@@ -99,7 +99,8 @@ func (s *Server) Handler(json http.Handler) (http.Handler, error) {
 		}
 		Fail(w, r, errCrossOrigin)
 	}))
-	dynamic := s.session.LoadAndSave(s.identify(Viewers(s.Clock, s.Zone, set, guard.Handler(pages))))
+	// Who looks comes first: also that the database did not know them is said in words.
+	dynamic := Viewers(s.Clock, s.Zone, set, patient(s.session.LoadAndSave(s.identify(guard.Handler(pages)))))
 	root := http.NewServeMux()
 	root.Handle(asset.Prefix, assets) // no session is looked up for a style sheet
 	root.Handle("/", dynamic)

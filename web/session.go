@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/gob"
 	"errors"
-	"log/slog"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -38,10 +37,7 @@ func newSessions(book SessionBook, secure bool) *scs.SessionManager {
 	m := scs.New()
 	m.Store, m.Lifetime = book, sessionLife
 	m.Cookie.Name, m.Cookie.SameSite, m.Cookie.HttpOnly, m.Cookie.Secure = CookieName(secure), http.SameSiteLaxMode, true, secure
-	m.ErrorFunc = func(w http.ResponseWriter, r *http.Request, err error) {
-		slog.ErrorContext(r.Context(), "session", "error", err)
-		http.Error(w, "The database does not answer. Nothing was changed; please try again.", http.StatusServiceUnavailable)
-	}
+	m.ErrorFunc = Fail
 	return m
 }
 

@@ -40,6 +40,8 @@ func TestFrozenPostgreSQL(t *testing.T) {
 	go func() { answers <- deliverTo(t, s, update) }()
 	checks := make(chan sent, 1)
 	go func() { checks <- send(t, s, jwt) }()
+	pages := make(chan sent, 1)
+	go func() { pages <- openPage(t, s) }()
 
 	// The gateway, asked all the while.
 	var last time.Time
@@ -70,10 +72,15 @@ func TestFrozenPostgreSQL(t *testing.T) {
 	if answer.status != http.StatusServiceUnavailable || answer.took > 30*time.Second || answer.retry == "" {
 		t.Errorf("the delivery: %+v", answer)
 	}
+	page := <-pages
+	if page.status != http.StatusServiceUnavailable || page.took > time.Minute || !strings.Contains(page.body, "La page n’était pas prête à temps") {
+		t.Errorf("a page: %d after %v: %s", page.status, page.took, page.body)
+	}
 	if err := quickly(t, db); err == nil {
 		t.Error("the database answered before it was let go on")
 	}
-	t.Logf("the delivery was refused after %v, a token by the server after %v; the gateway let %d through, the last after %v", answer.took, check.took, remembered, last.Sub(frozen))
+	t.Logf("the delivery was refused after %v, a token by the server after %v, a page after %v; the gateway let %d through, the last after %v",
+		answer.took, check.took, page.took, remembered, last.Sub(frozen))
 
 	thaw()
 	until(t, 30*time.Second, "the delivery is taken", func() bool { return deliverTo(t, s, update).status == http.StatusOK })
@@ -102,6 +109,7 @@ func quickly(t *testing.T, db *storetest.DB) error {
 type sent struct {
 	status int
 	retry  string
+	body   string
 	took   time.Duration
 }
 
@@ -112,6 +120,17 @@ func deliverTo(t *testing.T, s runningServer, body string) sent {
 		return sent{}
 	}
 	r.Header.Set("X-Hub-Signature-256", simdatapass.Sign(guichet.Secret("dev-verify-token"), []byte(body)))
+	return timedBy(t, r)
+}
+
+// openPage opens a page with a cookie that only the database can tell from a good one.
+func openPage(t *testing.T, s runningServer) sent {
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.address+"/requests", http.NoBody)
+	if err != nil {
+		t.Error(err)
+		return sent{}
+	}
+	r.Header.Set("Cookie", "guichet=somebody")
 	return timedBy(t, r)
 }
 
@@ -133,6 +152,7 @@ func timedBy(t *testing.T, r *http.Request) sent {
 		t.Error(err)
 		return sent{}
 	}
+	body := readAll(response)
 	_ = response.Body.Close()
-	return sent{response.StatusCode, response.Header.Get("Retry-After"), time.Since(began)}
+	return sent{response.StatusCode, response.Header.Get("Retry-After"), body, time.Since(began)}
 }
