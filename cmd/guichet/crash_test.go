@@ -137,7 +137,7 @@ func newMortal(t *testing.T, db *storetest.DB, creates bool) *mortal {
 func (w *mortal) start(point string) {
 	w.t.Helper()
 	w.lives++
-	// Without the race detector: hundreds of them start, and live for a second.
+	// Without the race detector, whose reports nobody would read here: each is killed.
 	cmd := exec.Command(undetected(w.t, "serve-and-die"))
 	cmd.Env = append(slices.Clone(w.env), fmt.Sprintf("TEST_AHEAD=%d", 40*w.lives), "TEST_DIE_AT="+point)
 	log, err := cmd.StderrPipe()

@@ -61,7 +61,7 @@ func TestStorm(t *testing.T) {
 var programs struct {
 	sync.Mutex
 	folder string
-	made   map[string]string // by the arguments of go
+	made   map[string]string // by name and arguments of go
 }
 
 // builders are tests that may build programs.
@@ -91,29 +91,34 @@ func (b builders) Run() int {
 // the race detector, which costs memory and time.
 func built(t *testing.T, flags ...string) string {
 	t.Helper()
-	return made(t, func(n int) string { return filepath.Join(programs.folder, strconv.Itoa(n), "guichet") }, append([]string{"build"}, flags...)...)
+	return made(t, "", "guichet", append([]string{"build"}, flags...)...)
 }
 
-// undetected is a command of these tests without the race detector, in its place.
+// undetected is a command of these tests without the race detector, in its place
+// beside the others, so that it is recorded as they are.
 func undetected(t *testing.T, command string) string {
 	t.Helper()
 	beside, err := exec.LookPath("guichet")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return made(t, func(int) string { return filepath.Join(filepath.Dir(beside), command) }, "test", "-c", "-vet=off")
+	return made(t, filepath.Dir(beside), command, "test", "-c", "-vet=off")
 }
 
-// made is what go makes of this folder.
-func made(t *testing.T, path func(n int) string, args ...string) string {
+// made is what go makes of this package, once: a program of that name in the folder,
+// or else in one of its own.
+func made(t *testing.T, folder, name string, args ...string) string {
 	t.Helper()
 	programs.Lock()
 	defer programs.Unlock()
-	key := strings.Join(args, " ")
+	key := name + " " + strings.Join(args, " ")
 	if program, ok := programs.made[key]; ok {
 		return program
 	}
-	program := path(len(programs.made))
+	if folder == "" {
+		folder = filepath.Join(programs.folder, strconv.Itoa(len(programs.made)))
+	}
+	program := filepath.Join(folder, name)
 	if err := os.RemoveAll(program); err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ const (
 	lostRevocations = 10_000 // and none of them lost
 	lostSpared      = 100    // tokens that nobody revokes
 	lostKills       = 48
-	lostCheckers    = 3
+	lostCheckers    = 6
 	lostBound       = 5 * time.Second
 )
 
