@@ -122,7 +122,7 @@ func (b *fakeBank) Run(ctx context.Context, run bank.Run, sink bank.Sink) bank.R
 		case bank.Decoupled:
 			q.Prompt, q.MediumType, q.Medium = "Validez dans votre application", "app", "Téléphone de Camille"
 		default:
-			q.Fields = []bank.Field{{ID: "code", Label: "Code", Pattern: `\d{6}`, Required: true}}
+			q.Fields = []bank.Field{{ID: "code", Label: "Code", Pattern: codePattern, Required: true}}
 		}
 		b.set(func() { b.sent++ })
 		r := end(bank.Asks, "", "")

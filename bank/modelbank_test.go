@@ -57,7 +57,7 @@ func (r *replica) Run(ctx context.Context, run bank.Run, sink bank.Sink) bank.Re
 	case <-ctx.Done():
 		return bank.Result{Outcome: bank.Outcome{Kind: bank.Cancelled}}
 	}
-	q := bank.Question{Method: bank.OTPSent, TriesLeft: -1, Resendable: true, Fields: []bank.Field{{ID: "code", Label: "Code", Pattern: `\d{6}`, Required: true}}}
+	q := bank.Question{Method: bank.OTPSent, TriesLeft: -1, Resendable: true, Fields: []bank.Field{{ID: "code", Label: "Code", Pattern: codePattern, Required: true}}}
 	o := bank.Outcome{TriesLeft: -1}
 	switch v {
 	case bankGives:
