@@ -100,9 +100,13 @@ func start(t testing.TB, profile string, atEnd func(func())) *Browser {
 	return &Browser{ctx: ctx, axe: string(axe)}
 }
 
+// chromium prefers the build that has no window: what it shows is the same, for half
+// of the processor.
 func chromium(t testing.TB) string {
 	t.Helper()
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
+	for _, name := range []string{
+		"chromium-headless-shell", "chrome-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable",
+	} {
 		if path, err := exec.LookPath(name); err == nil {
 			return path
 		}
