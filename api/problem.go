@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 
 	"guichet"
@@ -57,9 +58,14 @@ func ProblemOf(err error) Problem {
 }
 
 func (s *Server) problem(w http.ResponseWriter, r *http.Request, err error) {
+	Fail(s.Log, w, r, err)
+}
+
+// Fail answers an error.
+func Fail(log *slog.Logger, w http.ResponseWriter, r *http.Request, err error) {
 	p := ProblemOf(err)
 	if p.Status >= http.StatusInternalServerError {
-		s.Log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+		log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
 	if p.Status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "5")

@@ -133,6 +133,7 @@ func (s *Server) delivery(v visit) error {
 		FiredAt: d.FiredAt, ReceivedAt: d.ReceivedAt, Problem: problemOfDelivery(ctx, d.Problem, d.Refused), Place: fmt.Sprintf("%s n° %d", d.Chain(), d.N), Hash: hex.EncodeToString(d.Hash[:]),
 		Entry: timeline(ctx, []grant.Delivery{d}, nil)[0], Body: indented(d.Body),
 	}
+	page.Entry.Says = entryWords(ctx, d) // why, stands below, once
 	if d.ExternalID != "" {
 		page.SubjectURL = requestURL(d.Provider, d.ExternalID)
 	}
@@ -146,6 +147,9 @@ func (s *Server) delivery(v visit) error {
 		}
 		drawn := previewView(ctx, preview)
 		page.Preview = &drawn
+		if drawn.Problem == page.Problem {
+			page.Problem = ""
+		}
 		page.Actions = decisions(ctx, d, preview)
 	} else if d.Body != nil && d.Effect != grant.Pinged && d.Format != grant.TokenFile {
 		page.Actions = []view.Action{{Label: view.Say(ctx, "journal.replay"), URL: deliveryURL(d.ID) + "/replay", Post: true}}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"crypto/rand"
 	"log/slog"
 	"net/http"
 
@@ -36,24 +37,29 @@ func FailIn(w http.ResponseWriter, r *http.Request, frame *view.Frame, err error
 	r = r.WithContext(ctx)
 	kind := guichet.KindOf(err)
 	status := Status(kind)
-	if status >= http.StatusInternalServerError {
-		slog.ErrorContext(r.Context(), "page failed", "path", r.URL.Path, "error", err)
-	}
 	fault := view.Fault{Status: status, Code: guichet.CodeOf(err), Kind: string(kind), Bare: frame == nil}
 	if frame == nil {
 		frame = &view.Frame{}
 	}
-	if page := view.ViewerFrom(r.Context()).Path; r.Method == http.MethodPost && page != view.PathHome {
+	page := view.ViewerFrom(r.Context()).Path
+	switch {
+	case r.Method == http.MethodPost && page != view.PathHome:
 		fault.Next = &view.Action{Label: view.Say(r.Context(), "fault.back"), URL: page, Tone: view.Primary}
+	case r.Method == http.MethodGet && status >= http.StatusInternalServerError:
+		fault.Next = &view.Action{Label: view.Say(r.Context(), "fault.retry"), URL: "", Tone: view.Primary} // this very page
 	}
-	page := view.FaultPage(*frame, fault)
+	if status >= http.StatusInternalServerError {
+		fault.Reference = rand.Text()[:8]
+		slog.ErrorContext(r.Context(), "page failed", "path", r.URL.Path, "reference", fault.Reference, "error", err)
+	}
+	drawn := view.FaultPage(*frame, fault)
 	if r.Header.Get("HX-Request") == "true" {
 		// Part of a page was asked for: a whole page would land inside it.
 		w.Header().Set("HX-Reswap", "none")
-		page = view.FaultToast(fault)
+		drawn = view.FaultToast(fault)
 	}
 	var b bytes.Buffer
-	if err := page.Render(r.Context(), &b); err != nil {
+	if err := drawn.Render(r.Context(), &b); err != nil {
 		// Nothing of ours can be drawn any more; the status still tells.
 		slog.ErrorContext(r.Context(), "error page failed", "error", err)
 		http.Error(w, http.StatusText(status), status)

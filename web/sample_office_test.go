@@ -19,6 +19,10 @@ func officePages(ctx context.Context) map[string]templ.Component {
 	applied.Preview, applied.Actions = nil, []view.Action{{Label: view.Say(ctx, "journal.replay"), URL: "/journal/1/replay", Post: true}}
 	purged := applied
 	purged.Body = ""
+	unusable := applied
+	unusable.Entry = view.Entry{Meaning: view.Waiting, Says: view.Say(ctx, "effect.quarantined"), Who: "DataPass"}
+	unusable.Preview = &view.Preview{Title: view.Say(ctx, "preview.replay"), Problem: view.Say(ctx, "problem.no_applicant")}
+	unusable.Actions = delivery(ctx).Actions[1:]
 	broken := journal(ctx)
 	broken.Verify = view.Verification{
 		Start: broken.Verify.Start, Ended: ago(time.Minute), Checked: 128_400,
@@ -34,6 +38,7 @@ func officePages(ctx context.Context) map[string]templ.Component {
 		"journal-verifying": view.JournalPage(frame(waits), running),
 		"delivery":          view.DeliveryPage(frame(waits), applied),
 		"delivery-held":     view.DeliveryPage(frame(waits), delivery(ctx)),
+		"delivery-unusable": view.DeliveryPage(frame(waits), unusable),
 		"delivery-purged":   view.DeliveryPage(frame(waits), purged),
 		"purge":             view.PurgePage(frame(waits), view.Purge{Says: view.Count(ctx, "purge.says", 2, "Days", "30"), Lines: []view.PurgeLine{{ExternalID: "51007", Title: "Aides à la mobilité", Provider: "API Entreprise", At: in(72 * time.Hour), URL: "/requests/a/51007"}, {ExternalID: "51009", Title: "Cantines", Provider: "API Particulier", At: in(400 * time.Hour), URL: "/requests/a/51009"}}}),
 		"drifts":            view.DriftsPage(frame(waits), driftList(ctx)),
@@ -118,7 +123,7 @@ func delivery(ctx context.Context) view.Delivery {
 		Event: "approve", Provider: "API Entreprise", Format: "v2", Subject: "51234", SubjectURL: "/requests/api_entreprise/51234", FiredAt: ago(4 * time.Minute), ReceivedAt: ago(2 * time.Minute),
 		Entry: view.Entry{Meaning: view.Waiting, Says: view.Say(ctx, "effect.held"), Who: "DataPass"}, Place: "api_entreprise/51234 n° 14", Hash: strings.Repeat("9f3a51c7", 8), Body: body,
 		Preview: &view.Preview{
-			Title: view.Say(ctx, "preview.accept"), Says: []string{"Jeton créé", view.Say(ctx, "preview.letters")},
+			Title: view.Say(ctx, "preview.accept"), Says: []string{view.Say(ctx, "note.token_issued"), view.Say(ctx, "preview.letters")},
 			Changes: []view.Change{{Name: view.Say(ctx, "request.state_name"), Before: view.Say(ctx, "request.state.revoked"), After: view.Say(ctx, "request.state.validated")}},
 		},
 		Actions: []view.Action{

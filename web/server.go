@@ -45,6 +45,8 @@ type Server struct {
 	OpenID    *openid.Issuer // who else may say who somebody is; nil: nobody
 	// Stopping, when closed, ends the streams, so that the server can stop.
 	Stopping <-chan struct{}
+	// FailAPI answers an error under /api/, when it is not known who asks.
+	FailAPI func(http.ResponseWriter, *http.Request, error)
 
 	session *scs.SessionManager
 	proof   proof // the last verification of the journal, for whoever looks
@@ -53,7 +55,7 @@ type Server struct {
 // Handler serves the pages on every path that nothing else answers, and json, the
 // API that people's programs and our own scripts use, under /api/.
 func (s *Server) Handler(json http.Handler) (http.Handler, error) {
-	s.session = newSessions(s.Sessions, strings.HasPrefix(s.URL, "https://"))
+	s.session = newSessions(s.Sessions, strings.HasPrefix(s.URL, "https://"), s.fail)
 	assets := http.NewServeMux()
 	set, err := Assets(assets)
 	if err != nil {

@@ -32,12 +32,12 @@ type SessionBook interface {
 // How long somebody stays signed in.
 const sessionLife = 7 * 24 * time.Hour
 
-func newSessions(book SessionBook, secure bool) *scs.SessionManager {
+func newSessions(book SessionBook, secure bool, fail func(http.ResponseWriter, *http.Request, error)) *scs.SessionManager {
 	gob.Register(time.Time{})
 	m := scs.New()
 	m.Store, m.Lifetime = book, sessionLife
 	m.Cookie.Name, m.Cookie.SameSite, m.Cookie.HttpOnly, m.Cookie.Secure = CookieName(secure), http.SameSiteLaxMode, true, secure
-	m.ErrorFunc = Fail
+	m.ErrorFunc = fail
 	return m
 }
 
@@ -72,17 +72,27 @@ func (s *Server) identify(next http.Handler) http.Handler {
 		switch since := s.session.GetTime(ctx, "since"); {
 		case errors.Is(err, people.ErrNoPerson), err == nil && (!p.DisabledAt.IsZero() || since.Before(p.PasswordSetAt)):
 			if err := s.session.Destroy(ctx); err != nil {
-				FailIn(w, r, nil, err)
+				s.fail(w, r, err)
 				return
 			}
 		case err != nil:
-			Fail(w, r, err)
+			s.fail(w, r, err)
 			return
 		default:
 			r = r.WithContext(context.WithValue(ctx, personKey{}, p))
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// fail says that it is not known who asks: to people with a page, to programs as
+// every error of theirs.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if s.FailAPI != nil && strings.HasPrefix(r.URL.Path, "/api/") {
+		s.FailAPI(w, r, err)
+		return
+	}
+	Fail(w, r, err)
 }
 
 // askWho sends somebody who is not signed in to the door, and remembers where

@@ -1,13 +1,17 @@
 package web_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -102,6 +106,38 @@ func TestFailTellsEachKind(t *testing.T) {
 		if res.StatusCode != status || strings.Contains(text, "hunter2") || strings.Contains(text, "[fault.") || !strings.Contains(text, "<h1>") {
 			t.Errorf("%s: %d %s", kind, res.StatusCode, text)
 		}
+	}
+}
+
+// What broke on our side can be tried again from where it broke, and what the page
+// gives to quote stands in the log.
+func TestFailIsFoundInTheLog(t *testing.T) {
+	var logged bytes.Buffer
+	before, flags := slog.Default(), log.Flags()
+	slog.SetDefault(slog.New(slog.NewJSONHandler(&logged, nil)))
+	t.Cleanup(func() {
+		slog.SetDefault(before)
+		log.SetOutput(os.Stderr)
+		log.SetFlags(flags)
+	})
+	fail := func(method string, err error) string {
+		r := httptest.NewRequest(method, "/tokens", nil)
+		r.Header.Set("Accept-Language", "en")
+		return body(t, serve(t, r, func(w http.ResponseWriter, r *http.Request) { web.Fail(w, r, err) }))
+	}
+	text := fail(http.MethodGet, errors.New("x"))
+	quoted := regexp.MustCompile(`<code>(\w{8})</code>`).FindStringSubmatch(text)
+	if quoted == nil || !strings.Contains(logged.String(), `"reference":"`+quoted[1]+`"`) {
+		t.Errorf("%q is not in the log: %s", quoted, logged.String())
+	}
+	if again := fail(http.MethodGet, errors.New("x")); quoted != nil && strings.Contains(again, quoted[1]) {
+		t.Error("two errors have one reference")
+	}
+	if !strings.Contains(text, "Try again</a>") || strings.Contains(fail(http.MethodPost, errors.New("x")), "Try again</a>") {
+		t.Error("a page can be asked for again, what was sent cannot")
+	}
+	if text := fail(http.MethodGet, guichet.ErrNoAlert); strings.Contains(text, "Try again</a>") || strings.Contains(text, "<code>") {
+		t.Error("what is not there is no trouble of ours")
 	}
 }
 

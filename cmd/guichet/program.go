@@ -152,6 +152,7 @@ func (p *program) web(json http.Handler, stopping <-chan struct{}) (http.Handler
 		Windows:   view.Windows{Bank: p.config.Windows["bank"], Grant: p.config.Windows["grant"]},
 		Providers: p.providerPages(),
 		People:    p.people, Grant: p.grant, Gateways: p.gateways(), Drifts: p.drifts, Office: p.store.Grant(), Bank: p.bank, Alerts: p.store.Alerts(), Sessions: p.store.Sessions(), Stopping: stopping,
+		FailAPI: func(w http.ResponseWriter, r *http.Request, err error) { api.Fail(p.log, w, r, err) },
 	}
 	if p.config.OpenID != nil {
 		if s.OpenID, err = openid.New(*p.config.OpenID, p.clock); err != nil {
