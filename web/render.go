@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"github.com/a-h/templ"
 
@@ -50,7 +51,7 @@ func FailIn(w http.ResponseWriter, r *http.Request, frame *view.Frame, err error
 	}
 	if status >= http.StatusInternalServerError {
 		fault.Reference = rand.Text()[:8]
-		slog.ErrorContext(r.Context(), "page failed", "path", r.URL.Path, "reference", fault.Reference, "error", err)
+		slog.ErrorContext(r.Context(), "page failed", "path", loggable(r.URL.Path), "reference", fault.Reference, "error", err)
 	}
 	drawn := view.FaultPage(*frame, fault)
 	if r.Header.Get("HX-Request") == "true" {
@@ -66,6 +67,15 @@ func FailIn(w http.ResponseWriter, r *http.Request, frame *view.Frame, err error
 		return
 	}
 	send(w, status, b.Bytes())
+}
+
+// loggable is a path without what opens something to whoever reads the log: the end
+// of a link of hand-over.
+func loggable(path string) string {
+	if strings.HasPrefix(path, view.PathTakeOver+"/") {
+		return view.PathTakeOver + "/…"
+	}
+	return path
 }
 
 func send(w http.ResponseWriter, status int, page []byte) {

@@ -99,8 +99,8 @@ func pages(ctx context.Context) map[string]templ.Component {
 		"token":             view.TokenPage(frame(nil), token(ctx)),
 		"alerts":            view.AlertsPage(frame(waits), alerts(ctx)),
 		"settings":          view.SettingsOf(frame(nil), settings(ctx)),
-		"error":             view.FaultPage(frame(nil), view.Fault{Kind: "internal", Code: "internal", Reference: "7f3a-91c2", Next: &view.Action{Label: view.Say(ctx, "fault.retry"), URL: "", Tone: view.Primary}}),
-		"too-slow":          view.FaultPage(frame(nil), view.Fault{Kind: "unavailable", Code: "page_too_slow", Next: &view.Action{Label: view.Say(ctx, "fault.retry"), URL: "", Tone: view.Primary}}),
+		"error":             view.FaultPage(frame(nil), view.Fault{Kind: "internal", Code: "internal", Reference: "K7QJ2MZD", Next: &view.Action{Label: view.Say(ctx, "fault.retry"), URL: "", Tone: view.Primary}}),
+		"too-slow":          view.FaultPage(frame(nil), view.Fault{Kind: "unavailable", Code: "page_too_slow", Reference: "X4TWA6PC", Next: &view.Action{Label: view.Say(ctx, "fault.retry"), URL: "", Tone: view.Primary}}),
 		"not-found":         view.FaultPage(frame(nil), view.Fault{Kind: "not_found", Code: "not_found", Bare: true}),
 	}
 	maps.Copy(all, officePages(ctx))

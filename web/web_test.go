@@ -114,11 +114,17 @@ func TestFailIsFoundInTheLog(t *testing.T) {
 	var logged bytes.Buffer
 	log.SetOutput(&logged)
 	t.Cleanup(func() { log.SetOutput(os.Stderr) })
+	page := view.PathTokens
 	fail := func(method string, err error) string {
-		r := httptest.NewRequest(method, "/tokens", nil)
+		r := httptest.NewRequest(method, page, nil)
 		r.Header.Set("Accept-Language", "en")
 		return body(t, serve(t, r, func(w http.ResponseWriter, r *http.Request) { web.Fail(w, r, err) }))
 	}
+	page = view.PathTakeOver + "/a-link-that-opens"
+	if fail(http.MethodGet, errors.New("x")); !strings.Contains(logged.String(), view.PathTakeOver) || strings.Contains(logged.String(), "opens") {
+		t.Errorf("the log holds a link of hand-over: %s", logged.String())
+	}
+	page = view.PathTokens
 	text := fail(http.MethodGet, errors.New("x"))
 	quoted := regexp.MustCompile(`<code>(\w{8})</code>`).FindStringSubmatch(text)
 	if quoted == nil || !strings.Contains(logged.String(), "reference="+quoted[1]) {
