@@ -20,7 +20,7 @@ func officePages(ctx context.Context) map[string]templ.Component {
 	purged := applied
 	purged.Body = ""
 	unusable := applied
-	unusable.Entry = view.Entry{Meaning: view.Waiting, Says: view.Say(ctx, "effect.quarantined"), Who: "DataPass"}
+	unusable.Entry = view.Entry{Meaning: view.Warning, Says: view.Say(ctx, "effect.quarantined"), Who: "DataPass"}
 	unusable.Preview = &view.Preview{Title: view.Say(ctx, "preview.replay"), Problem: view.Say(ctx, "problem.no_applicant")}
 	unusable.Actions = delivery(ctx).Actions[1:]
 	broken := journal(ctx)
