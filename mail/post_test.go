@@ -64,6 +64,7 @@ func newPost(t *testing.T, protection string) *post {
 	t.Cleanup(func() {
 		close(p.closed)
 		_ = s.Close()
+		_ = listener.Close() // which the server does not know when it was closed before it came to serve
 		if err := <-served; err != nil && !errors.Is(err, smtp.ErrServerClosed) {
 			t.Errorf("the SMTP server: %v", err)
 		}

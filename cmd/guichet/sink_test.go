@@ -45,7 +45,10 @@ func sinkOn(t testing.TB, l net.Listener) *sink {
 	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &smtpSession{sink: s}, nil }))
 	server.Domain, server.AllowInsecureAuth = "sink.test", true
 	go func() { _ = server.Serve(l) }()
-	t.Cleanup(func() { _ = server.Close() })
+	t.Cleanup(func() {
+		_ = server.Close()
+		_ = l.Close() // which the server does not know when it was closed before it came to serve
+	})
 	return s
 }
 
