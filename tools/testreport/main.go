@@ -53,7 +53,8 @@ type slow struct {
 func report(in io.Reader, out io.Writer, noSkip bool, slowest int) (bool, error) {
 	said := map[test][]string{}
 	built := map[string][]string{} // what the compiler said, by package
-	race := map[string]bool{}      // packages in the midst of the report of a race
+	running := map[test]bool{}
+	race := map[string]bool{} // packages in the midst of the report of a race
 	var skipped, failed []test
 	var slows []slow
 	passed, broken := 0, 0
@@ -72,6 +73,8 @@ func report(in io.Reader, out io.Writer, noSkip bool, slowest int) (bool, error)
 				built[e.ImportPath] = append(built[e.ImportPath], e.Output)
 			case "build-fail":
 				_, _ = fmt.Fprint(out, strings.Join(built[e.ImportPath], ""))
+			case "run":
+				running[t] = true
 			case "output":
 				said[t] = append(said[t], e.Output)
 				// The detector of races writes where it can: what it says is printed at
@@ -88,6 +91,11 @@ func report(in io.Reader, out io.Writer, noSkip bool, slowest int) (bool, error)
 					if e.Action == "fail" {
 						broken++
 						_, _ = fmt.Fprint(out, strings.Join(said[t], ""))
+						// It ended in the midst of these: one of them hung, or brought it down.
+						for _, t := range spoken(running, said, e.Package) {
+							failed = append(failed, t)
+							_, _ = fmt.Fprintf(out, "=== %s, which never ended\n%s", t, strings.Join(said[t], ""))
+						}
 					}
 					break
 				}
@@ -102,6 +110,7 @@ func report(in io.Reader, out io.Writer, noSkip bool, slowest int) (bool, error)
 					_, _ = fmt.Fprintf(out, "=== %s\n%s", t, strings.Join(said[t], ""))
 				}
 				delete(said, t)
+				delete(running, t)
 			}
 		}
 		if err == io.EOF {
@@ -134,6 +143,17 @@ func report(in io.Reader, out io.Writer, noSkip bool, slowest int) (bool, error)
 		return broken == 0 && len(failed) == 0, nil
 	}
 	return false, nil
+}
+
+// spoken are the tests of a package that run still, and said more than that they do.
+func spoken(running map[test]bool, said map[test][]string, pkg string) (all []test) {
+	for t := range running {
+		if t.pkg == pkg && slices.ContainsFunc(said[t], func(line string) bool { return !strings.HasPrefix(line, "=== ") }) {
+			all = append(all, t)
+		}
+	}
+	slices.SortFunc(all, func(a, b test) int { return strings.Compare(a.name, b.name) })
+	return all
 }
 
 // closing tells whether a line is the one go test ends a package with. A package

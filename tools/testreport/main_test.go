@@ -30,6 +30,18 @@ const build = `{"ImportPath":"guichet/d","Action":"build-output","Output":"d.go:
 {"Action":"fail","Package":"guichet/d","Elapsed":0,"FailedBuild":"guichet/d"}
 `
 
+const hang = `{"Action":"run","Package":"guichet/f","Test":"TestWaits"}
+{"Action":"output","Package":"guichet/f","Test":"TestWaits","Output":"=== RUN   TestWaits\n"}
+{"Action":"run","Package":"guichet/f","Test":"TestEnded"}
+{"Action":"pass","Package":"guichet/f","Test":"TestEnded","Elapsed":0}
+{"Action":"output","Package":"guichet/f","Test":"TestEnded","Output":"quiet, and late\n"}
+{"Action":"run","Package":"guichet/f","Test":"TestHangs/deep"}
+{"Action":"output","Package":"guichet/f","Test":"TestHangs/deep","Output":"=== RUN   TestHangs/deep\n"}
+{"Action":"output","Package":"guichet/f","Test":"TestHangs/deep","Output":"panic: test timed out after 30m0s\n"}
+{"Action":"output","Package":"guichet/f","Output":"FAIL\tguichet/f\t1800s\n"}
+{"Action":"fail","Package":"guichet/f","Elapsed":1800}
+`
+
 const race = `{"Action":"output","Package":"guichet/e","Test":"TestBeside","Output":"==================\n"}
 {"Action":"output","Package":"guichet/e","Test":"TestBeside","Output":"WARNING: DATA RACE\n"}
 {"Action":"output","Package":"guichet/e","Test":"TestBeside","Output":"Write at 0x00c000012345\n"}
@@ -49,6 +61,7 @@ func TestReport(t *testing.T) {
 		"skip allowed":  {events + skip, false, true, []string{"skipped: b TestOff", "1 passed, 0 failed, 1 skipped"}},
 		"skip refused":  {events + skip, true, false, []string{"a skipped test is a failure here"}},
 		"failure":       {events + fail, false, false, []string{"why it failed", "FAIL\tguichet/c", "failed: c TestBad/deep", "1 passed, 1 failed, 0 skipped"}},
+		"hang":          {events + hang, false, false, []string{"which never ended\n=== RUN   TestHangs/deep\npanic: test timed out", "failed: f TestHangs/deep", "2 passed, 1 failed, 0 skipped"}},
 		"build failure": {events + build, false, false, []string{"d.go:1:1: not Go", "guichet/d [build failed]"}},
 		"race":          {race + events, true, true, []string{"WARNING: DATA RACE\nWrite at 0x00c000012345\n=="}},
 		"nothing ran":   {"", false, false, []string{"no test ran"}},
