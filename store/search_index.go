@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"guichet/grant"
@@ -108,9 +109,12 @@ func (t *tx) index(id string) error {
 	return nil
 }
 
-// firstIndexed gives the request its place: the microsecond it came, or the next
-// that is free.
+// firstIndexed gives the request its place: the microsecond it came, or behind the
+// last place that is taken in the second after it. All requests of an import came at
+// once: to try one place after the other would take each of them as many tries as
+// there are others, and the one writer from everybody else.
 func (t *tx) firstIndexed(row query.RequestToIndexRow, terms string) (n int64, err error) {
+	const second = int64(time.Second / time.Microsecond)
 	for n = row.CreatedAt; ; n++ {
 		rows, err := t.q.InsertIndexed(t.ctx, query.InsertIndexedParams{
 			N: n, RequestID: row.ID, Provider: row.Provider, Status: row.Status, SubmittedAt: row.FirstSubmittedAt,
@@ -118,6 +122,9 @@ func (t *tx) firstIndexed(row query.RequestToIndexRow, terms string) (n int64, e
 		})
 		if err != nil || rows == 1 {
 			return n, err
+		}
+		if n, err = t.q.LastIndexed(t.ctx, query.LastIndexedParams{Lowest: n, Below: n + second}); err != nil {
+			return 0, err
 		}
 	}
 }

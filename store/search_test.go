@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"guichet"
 	"guichet/grant"
 	"guichet/store"
 	"guichet/store/storetest"
@@ -186,6 +188,54 @@ func TestSearchLikeAReader(t *testing.T) {
 			}
 		}
 	})
+}
+
+// All requests of an import came in one microsecond: each is found once, in their
+// order, and none needed to try more than two places.
+func TestSearchAfterImport(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		d, office := desk(db), db.Grant()
+		var tokens []grant.IssuedToken
+		var want []string
+		for i := range 300 {
+			one := grant.IssuedToken{
+				ID: db.Clock.Clock().NewID(), Request: strconv.Itoa(1000 + i), IssuedAt: db.Clock.Now(), ExpiresAt: db.Clock.Now().AddDate(1, 0, 0),
+				Scopes: []string{"entreprises"}, Owner: "claire@valmont.example", Title: "Subventions",
+			}
+			tokens, want = append(tokens, one), append(want, one.Request)
+		}
+		if _, err := d.Import(t.Context(), guichet.System("test"), "api_entreprise", tokens, false); err != nil {
+			t.Fatal(err)
+		}
+		if n := db.Value("SELECT CAST(COUNT(DISTINCT created_at) AS TEXT) FROM requests"); n != "1" {
+			t.Fatalf("they came at %s instants", n)
+		}
+		for _, text := range countTries[db.Engine()] {
+			db.SQL(text)
+		}
+		found := numbers(t, office, grant.Search{Words: "subventions", Order: grant.ByOldest})
+		if diff := cmp.Diff(want, found); diff != "" {
+			t.Errorf("(-imported +found):\n%s", diff)
+		}
+		if n, err := strconv.Atoi(db.Value("SELECT CAST(COUNT(*) AS TEXT) FROM tries")); err != nil || n < len(want) || n > 2*len(want) {
+			t.Errorf("%d tries for %d places, %v", n, len(want), err)
+		}
+	})
+}
+
+// countTries has each insertion into the index counted, also one that finds its place
+// taken.
+var countTries = map[store.Engine][]string{
+	store.SQLite: {
+		"CREATE TABLE tries (n BIGINT)",
+		"CREATE TRIGGER tried BEFORE INSERT ON request_index BEGIN INSERT INTO tries VALUES (NEW.n); END",
+	},
+	store.PostgreSQL: {
+		"CREATE TABLE tries (n BIGINT)",
+		"CREATE FUNCTION tried() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO tries VALUES (NEW.n); RETURN NEW; END'",
+		"CREATE TRIGGER tried BEFORE INSERT ON request_index FOR EACH ROW EXECUTE FUNCTION tried()",
+	},
 }
 
 // Two processes that index at once leave what one would.

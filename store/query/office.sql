@@ -25,6 +25,9 @@ SELECT n, terms FROM request_index WHERE request_id = $1;
 INSERT INTO request_index (n, request_id, provider, status, submitted_at, validated_at, revoked_at, terms)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (n) DO NOTHING;
 
+-- name: LastIndexed :one
+SELECT n FROM request_index WHERE n >= sqlc.arg(lowest) AND n < sqlc.arg(below) ORDER BY n DESC LIMIT 1;
+
 -- name: UpdateIndexed :exec
 UPDATE request_index SET provider = $2, status = $3, submitted_at = $4, validated_at = $5, revoked_at = $6, terms = $7 WHERE n = $1;
 

@@ -406,6 +406,22 @@ func (q *Queries) InsertTerm(ctx context.Context, arg InsertTermParams) error {
 	return err
 }
 
+const lastIndexed = `-- name: LastIndexed :one
+SELECT n FROM request_index WHERE n >= $1 AND n < $2 ORDER BY n DESC LIMIT 1
+`
+
+type LastIndexedParams struct {
+	Lowest int64
+	Below  int64
+}
+
+func (q *Queries) LastIndexed(ctx context.Context, arg LastIndexedParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, lastIndexed, arg.Lowest, arg.Below)
+	var n int64
+	err := row.Scan(&n)
+	return n, err
+}
+
 const listedRequest = `-- name: ListedRequest :one
 SELECT requests.id, requests.provider, requests.external_id, requests.public_id, requests.status, requests.title, requests.description, requests.procedure_name, requests.siret, requests.organization, requests.previous_id, requests.scopes, requests.contacts, requests.authorizations, requests.search_text, requests.first_submitted_at, requests.validated_at, requests.revoked_at, requests.archived_at, requests.deleted_at_source, requests.purge_at, requests.purged_at, requests.tombstone, requests.last_fired_at, requests.last_rank, requests.last_grant_at, requests.last_grant_rank, requests.created_at, requests.updated_at, requests.version,
   (SELECT COUNT(*) FROM tokens WHERE tokens.request_id = requests.id AND tokens.blocked_at = 0 AND tokens.expires_at > CAST($1 AS BIGINT)) AS live,
