@@ -75,12 +75,17 @@ func (b bench) intake() error {
 		defer p.stop()
 		servers[kind] = p
 	}
+	floor, err := b.rows()
+	if err != nil {
+		return err
+	}
+	defer floor.stop()
 	g, err := b.guichet()
 	if err != nil {
 		return err
 	}
 	defer g.stop()
-	var base, group, each, ours, wholeBase, wholeOurs, bad rounds
+	var base, group, rows, each, ours, wholeBase, wholeOurs, bad rounds
 	sent := 0
 	for round := -1; round < b.rounds; round++ { // the first one warms up
 		batch, whole := deliveries(sent, b.requests), histories(sent, b.requests)
@@ -97,6 +102,7 @@ func (b bench) intake() error {
 		}{
 			{&base, servers["204"], batch, http.StatusNoContent},
 			{&group, servers["commit"], batch, http.StatusOK},
+			{&rows, floor, batch, http.StatusOK},
 			{&each, servers["commit-each"], batch[:len(batch)/4], http.StatusOK},
 			{&ours, g, batch, http.StatusOK},
 			{&wholeBase, servers["204"], whole, http.StatusNoContent},
@@ -115,13 +121,15 @@ func (b bench) intake() error {
 	fmt.Printf("Webhook intake, closed loop: approvals of new requests, %.1f kB each\n", float64(len(example))/1000)
 	base.print("read the body, answer 204 (reference)", base)
 	group.print("verify + one group commit (reference)", base)
+	rows.print("verify + the rows alone, group commit (reference)", base)
 	each.print("verify + one commit each (reference)", base)
 	ours.print("guichet: everything, durable", base)
 	wholeOurs.print("guichet: whole histories, everything, durable", wholeBase)
 	bad.print("guichet: a wrong signature, refused", base)
 	_, ofGroup, _ := ours.to(group)
+	_, ofRows, _ := ours.to(rows)
 	_, ofEach, _ := ours.to(each)
-	fmt.Printf("  guichet is %.2f of verify + one group commit, %.1f times verify + one commit each\n\n", ofGroup, ofEach)
+	fmt.Printf("  guichet is %.2f of verify + one group commit, %.2f of the rows alone, %.1f times verify + one commit each\n\n", ofGroup, ofRows, ofEach)
 
 	fmt.Printf("Webhook intake, open loop at %d/s\n", b.rate)
 	n := b.rate * 8

@@ -157,6 +157,6 @@ func (r rounds) print(name string, base rounds) {
 	for _, one := range r {
 		cpu += one.cpu / time.Duration(len(r))
 	}
-	fmt.Printf("  %-44s %8.0f/s   p99 %7.2f ms   %4d µs of processor   ratio %.3f [%.3f..%.3f]\n",
+	fmt.Printf("  %-50s %8.0f/s   p99 %7.2f ms   %4d µs of processor   ratio %.3f [%.3f..%.3f]\n",
 		name, r.median(), float64(r.p99().Microseconds())/1000, cpu.Microseconds(), median, least, most)
 }

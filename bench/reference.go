@@ -37,7 +37,17 @@ func reference(kind, folder string) error {
 			w.WriteHeader(http.StatusNoContent)
 		})
 	case "commit": // read, verify, keep the body durably in a shared commit, answer 200
-		keep, err := grouped(folder)
+		db, err := openReference(folder)
+		if err != nil {
+			return err
+		}
+		insert, err := db.Prepare("INSERT INTO kept (body) VALUES ($1)")
+		if err != nil {
+			return err
+		}
+		h = verified(grouped(db, []*sql.Stmt{insert}, func(body []byte) [][]any { return [][]any{{body}} }))
+	case "rows": // read, verify, write the rows of an approval durably in a shared commit, answer 200
+		keep, err := sameRows(folder)
 		if err != nil {
 			return err
 		}
@@ -97,14 +107,11 @@ func openReferenceFile(path string) (*sql.DB, error) {
 	return db, err
 }
 
-// grouped keeps bodies: those that wait share a transaction.
-func grouped(folder string) (func([]byte) error, error) {
-	db, err := openReference(folder)
-	if err != nil {
-		return nil, err
-	}
+// grouped gives each body its rows, one by each statement: those that wait share a
+// transaction.
+func grouped(db *sql.DB, inserts []*sql.Stmt, rowsOf func(body []byte) [][]any) func([]byte) error {
 	type waiting struct {
-		body []byte
+		rows [][]any
 		done chan error
 	}
 	queue := make(chan waiting, 512)
@@ -121,13 +128,15 @@ func grouped(folder string) (func([]byte) error, error) {
 				}
 			}
 			tx, err := db.Begin()
-			var insert *sql.Stmt
-			if err == nil {
-				insert, err = tx.Prepare("INSERT INTO kept (body) VALUES ($1)")
-			}
-			for _, w := range batch {
-				if err == nil {
-					_, err = insert.Exec(w.body)
+			for i, insert := range inserts {
+				if err != nil {
+					break
+				}
+				insert = tx.Stmt(insert)
+				for _, w := range batch {
+					if err == nil {
+						_, err = insert.Exec(w.rows[i]...)
+					}
 				}
 			}
 			if err == nil {
@@ -139,10 +148,10 @@ func grouped(folder string) (func([]byte) error, error) {
 		}
 	}()
 	return func(body []byte) error {
-		w := waiting{body, make(chan error, 1)}
+		w := waiting{rowsOf(body), make(chan error, 1)}
 		queue <- w
 		return <-w.done
-	}, nil
+	}
 }
 
 // process is a server that runs beside the load.
@@ -214,7 +223,9 @@ func start(ctx context.Context, said func(line string) (address string), errPipe
 	return nil, errors.Join(errors.New("the server ended before it listened"), cmd.Wait())
 }
 
-func (b bench) reference(kind string) (*process, error) {
+func (b bench) reference(kind string) (*process, error) { return b.referenceIn(kind, "FOLDER") }
+
+func (b bench) referenceIn(kind, folder string) (*process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -222,7 +233,7 @@ func (b bench) reference(kind string) (*process, error) {
 	return start(b.ctx, func(line string) string {
 		address, _ := strings.CutPrefix(line, "address ")
 		return address
-	}, false, nil, self, "-serve", kind, "FOLDER")
+	}, false, nil, self, "-serve", kind, folder)
 }
 
 func (b bench) guichet() (*process, error) { return b.guichetOn("sqlite:FOLDER/guichet.db") }
