@@ -44,6 +44,8 @@ type house struct {
 	site   *simbank.Site
 	sim    string
 	sealer bank.Sealer
+	// discard is the seed's literal rule for unfinished creations.
+	discard bool
 }
 
 // A process is what dies when a server dies.
@@ -66,13 +68,12 @@ func newHouse(t *testing.T, db *storetest.DB) *house {
 	sim := httptest.NewServer(site)
 	t.Cleanup(sim.Close)
 	h := &house{t: t, db: db, site: site, sim: sim.URL, sealer: testSealer(t)}
-	h.process = h.start(db.Store, false)
+	h.process = h.start(db.Store)
 	return h
 }
 
-// start is a process on the database, before the bank. discard is the seed's
-// literal rule for unfinished creations.
-func (h *house) start(s *store.Store, discard bool) *process {
+// start is a process on the database, before the bank.
+func (h *house) start(s *store.Store) *process {
 	h.t.Helper()
 	connector, err := simconnector.New(h.sim)
 	if err != nil {
@@ -83,7 +84,7 @@ func (h *house) start(s *store.Store, discard bool) *process {
 	log := door.Log(p.logs)
 	clock := h.db.Clock.Clock()
 	p.desk = &bank.Desk{
-		Store: s.Bank(), Clock: clock, Sealer: h.sealer, Connectors: map[string]bank.Connector{"sim": connector}, Log: log, DiscardUnfinished: discard,
+		Store: s.Bank(), Clock: clock, Sealer: h.sealer, Connectors: map[string]bank.Connector{"sim": connector}, Log: log, DiscardUnfinished: h.discard,
 		Limits: bank.Limits{Beat: 20 * time.Millisecond, Grace: 200 * time.Millisecond},
 	}
 	p.people = &people.Desk{Store: s.People(), Clock: clock, Hasher: people.NewHasher(people.Params{Time: 1, MemoryKiB: 64, Threads: 1})}
@@ -134,13 +135,14 @@ func (h *house) start(s *store.Store, discard bool) *process {
 }
 
 // crash takes the process away without a word, and starts another one on the
-// same database. Browsers keep their cookies.
+// same database, as the house is set by now: two that are set otherwise, and run,
+// would take each other's jobs. Browsers keep their cookies.
 func (h *house) crash() {
 	h.t.Helper()
 	h.die()
 	h.dead.Wait()
 	h.web.CloseClientConnections()
-	h.process = h.start(h.db.Open(), h.desk.DiscardUnfinished)
+	h.process = h.start(h.db.Open())
 }
 
 // testSealer is the real one, on a key file of the test.

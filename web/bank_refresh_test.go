@@ -151,7 +151,8 @@ func TestUnfinishedIsOfferedAgain(t *testing.T) {
 func TestUnfinishedIsDiscarded(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
 		h := newHouse(t, db)
-		h.process = h.start(db.Open(), true)
+		h.discard = true
+		h.crash()
 		v := h.visitor("a@example.org")
 		p := v.open("otp").is(200, "/init/new-bank/enter-new-fields", "demande une confirmation")
 		p.submit("/answer", "fields.code", wrongCode).is(200, "/init/new-bank/enter-new-fields", "Code refusé")

@@ -133,7 +133,7 @@ func TestReturnInABrowser(t *testing.T) {
 	db := storetest.New(t, "sqlite")
 	h := newHouse(t, db)
 	h.sim = strings.Replace(h.sim, "127.0.0.1", "localhost", 1) // so that no cookie is the bank's and ours
-	h.process = h.start(db.Open(), false)
+	h.crash()
 	v := h.visitor("a@example.org")
 	v.open("redirect")
 	p := v.look(b, view.PathReturn+"?code=theirs&state=theirs", 360, "dark")
