@@ -227,6 +227,21 @@ func (m Moment) Before(o Moment) bool {
 	return m.Rank < o.Rank
 }
 
+// Reopened tells whether a validated request is being instructed again, from what
+// its source told of it, newest first. That is for people only: it changes nothing,
+// so the request itself does not keep it.
+func Reopened(sent []string) bool {
+	for _, name := range sent {
+		switch nameOf(name) {
+		case Create, Update, Submit, RequestChanges, Notify, Reopen:
+			return true
+		case Approve, Refuse, CancelReopening:
+			return false
+		}
+	}
+	return false
+}
+
 // A Provider is one API whose requests are received: its own path, secrets and
 // mails.
 type Provider struct {

@@ -94,6 +94,15 @@ func (g Grant) Delivery(ctx context.Context, id guichet.ID) (grant.Delivery, err
 	return deliveryOf(row)
 }
 
+// Events implements grant.Reader.
+func (g Grant) Events(ctx context.Context, provider, externalID string) ([]string, error) {
+	sent, err := g.s.reader.EventsOfChain(ctx, provider+"/"+externalID)
+	if err != nil {
+		return nil, ErrUnavailable.Because(err)
+	}
+	return sent, nil
+}
+
 // Deeds implements grant.Reader.
 func (g Grant) Deeds(ctx context.Context, subject string) ([]guichet.AuditEntry, error) {
 	rows, err := g.s.reader.AuditOf(ctx, subject)

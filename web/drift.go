@@ -139,7 +139,7 @@ func (s *Server) driftCard(ctx context.Context, d grant.Drift) view.DriftCard {
 func driftActions(ctx context.Context, d grant.Drift) []view.Action {
 	at := view.PathDrifts + "/" + d.ID.String()
 	reason := func(id string, required bool) []view.Field {
-		return []view.Field{{ID: id + d.ID.String(), Name: "reason", Label: view.Say(ctx, "request.revoke_reason"), Required: required, MaxLength: 500, Autocomplete: "off"}}
+		return []view.Field{reasonField(ctx, id+d.ID.String(), required)}
 	}
 	dismiss := view.Action{
 		Label: view.Say(ctx, "drift.dismiss"), URL: at + "/dismiss", Post: true, Tone: view.Quiet,

@@ -42,14 +42,20 @@ func requestURL(provider, externalID string) string {
 
 // requestState is how a request is shown; re-opened ones are still entitled. An
 // archive that was only noted re-opens nothing.
-func requestState(r grant.Request) view.State {
+func (s *Server) requestState(ctx context.Context, r grant.Request) (view.State, error) {
 	switch {
 	case !r.PurgedAt.IsZero():
-		return view.RequestPurged
+		return view.RequestPurged, nil
 	case r.Status == grant.Validated && r.ArchivedAt.IsZero() && r.Last.FiredAt.After(r.LastGrant.FiredAt):
-		return view.RequestReopened
+		events, err := s.Grant.Store.Events(ctx, r.Provider, r.ExternalID)
+		if err != nil {
+			return view.State{}, err
+		}
+		if grant.Reopened(events) {
+			return view.RequestReopened, nil
+		}
 	}
-	return stateOf[r.Status]
+	return stateOf[r.Status], nil
 }
 
 var stateOf = map[grant.Status]view.State{
@@ -130,9 +136,13 @@ func (s *Server) request(v visit) error {
 	if err != nil {
 		return err
 	}
+	state, err := s.requestState(ctx, r)
+	if err != nil {
+		return err
+	}
 	page := view.Request{
 		ExternalID: r.ExternalID, Title: r.Title, Organisation: r.Organization, SIRET: siret(r.SIRET), Provider: s.providerTitle(r.Provider),
-		State: requestState(r), Since: since(r), Scopes: r.Scopes, Entries: timeline(ctx, deliveries, deeds), Facts: s.facts(r),
+		State: state, Since: since(r), Scopes: r.Scopes, Entries: timeline(ctx, deliveries, deeds), Facts: s.facts(r),
 	}
 	for _, a := range r.Authorizations {
 		page.Granted = append(page.Granted, view.Granted{ID: a.ID, State: authorizationState(a), At: a.CreatedAt, Scopes: a.Scopes})
@@ -183,7 +193,7 @@ func revokeAction(ctx context.Context, r grant.Request, id string) view.Action {
 		Label: view.Count(ctx, "request.revoke_and_block", len(r.Live())), URL: requestURL(r.Provider, r.ExternalID) + "/revoke", Post: true, Tone: view.Danger,
 		Confirm: &view.Confirm{
 			ID: id, Title: view.Say(ctx, "request.revoke_title", "Number", r.ExternalID), Says: view.Say(ctx, "request.revoke_says"),
-			Fields: []view.Field{{Name: "reason", Label: view.Say(ctx, "request.revoke_reason"), Required: true, MaxLength: 500}},
+			Fields: []view.Field{reasonField(ctx, "", true)},
 		},
 	}
 }

@@ -210,7 +210,7 @@ func decisions(ctx context.Context, d grant.Delivery, p grant.Preview) (all []vi
 	why := func(id, says string) *view.Confirm {
 		return &view.Confirm{
 			ID: id, Title: view.Say(ctx, "journal."+id+"_title"), Says: says,
-			Fields: []view.Field{{ID: id + "-reason", Name: "reason", Label: view.Say(ctx, "request.revoke_reason"), Required: true, MaxLength: 500, Autocomplete: "off"}},
+			Fields: []view.Field{reasonField(ctx, id+"-reason", true)},
 		}
 	}
 	switch {

@@ -75,6 +75,13 @@ func TestKeyboardOnly(t *testing.T) {
 			p.Do(key(kb.Enter))
 			until(t, p, `!!document.querySelector("dialog[open]")`)
 			tab(t, p, reasonField)
+			p.Do(chromedp.KeyEvent("   "))
+			tab(t, p, sureButton)
+			p.Do(key(kb.Enter)) // blanks say nothing: the question stays open, at the field
+			until(t, p, `(e => `+reasonField+` && e.matches(":invalid") && e.title === "Dites pourquoi\u00a0: d’autres le liront.")(document.activeElement)`)
+			if n := count("tokens WHERE blocked_at <> 0"); n != "0" {
+				t.Errorf("%s tokens blocked by blanks", n)
+			}
 			p.Do(chromedp.KeyEvent("fin de la convention"))
 			tab(t, p, sureButton)
 			p.Do(key(kb.Enter))
@@ -93,6 +100,9 @@ func TestKeyboardOnly(t *testing.T) {
 			until(t, p, `!!document.querySelector("dialog[open]")`)
 			tab(t, p, reasonField)
 			p.Do(chromedp.KeyEvent("publié"))
+			if !webtest.Eval[bool](p, `(e => { e.value = "2020-01-01"; const past = e.validity.rangeUnderflow; e.value = ""; return past && e.validity.valid })(document.querySelector("dialog[open] [name=at]"))`) {
+				t.Error("the question can be answered with a day that is past")
+			}
 			tab(t, p, sureButton)
 			p.Do(key(kb.Enter))
 			until(t, p, says("bloqué."))

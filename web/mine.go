@@ -60,8 +60,12 @@ func (s *Server) myRequest(v visit, provider, number string) (*view.MyRequest, e
 	if title == "" {
 		title = view.Say(ctx, "request.untitled")
 	}
+	state, err := s.requestState(ctx, r)
+	if err != nil {
+		return nil, err
+	}
 	drawn := view.MyRequest{
-		ExternalID: number, Title: title, Organisation: r.Organization, Provider: s.providerTitle(provider), State: requestState(r),
+		ExternalID: number, Title: title, Organisation: r.Organization, Provider: s.providerTitle(provider), State: state,
 		SourceURL: s.Grant.Providers[provider].SourceURL(number), Withheld: view.Say(ctx, "request.no_token"),
 	}
 	for _, role := range []grant.Role{grant.BusinessContact, grant.TechnicalContact, grant.Applicant} {

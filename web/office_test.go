@@ -124,6 +124,56 @@ func TestRequestsPage(t *testing.T) {
 	})
 }
 
+// A validated request is said to be re-opened while it is: until that is approved,
+// refused or cancelled, in whatever order the deliveries come.
+func TestReopenedIsSaidWhileItLasts(t *testing.T) {
+	t.Parallel()
+	type told struct {
+		at    int
+		event string
+	}
+	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
+		o := newOffice(t, db)
+		v, words, open := o.operator("nora@guichet.example"), "Validée, en réouverture", 0
+		for i, c := range []struct {
+			reopened bool
+			told     []told
+		}{
+			{false, []told{{1, "approve"}}},
+			{true, []told{{1, "approve"}, {2, "reopen"}}},
+			{true, []told{{1, "approve"}, {2, "reopen"}, {3, "submit"}}},
+			{false, []told{{1, "approve"}, {2, "reopen"}, {3, "cancel_reopening"}}},
+			{false, []told{{1, "approve"}, {2, "reopen"}, {3, "submit"}, {4, "refuse"}}},
+			{false, []told{{1, "approve"}, {2, "reopen"}, {3, "submit"}, {4, "approve"}}},
+			{false, []told{{1, "approve"}, {2, "transfer"}}},
+			{true, []told{{1, "approve"}, {2, "reopen"}, {3, "transfer"}}},
+			{true, []told{{1, "approve"}, {2, "reopen"}, {3, "cancel_reopening"}, {4, "reopen"}}},
+			// The same, as the network brings it.
+			{false, []told{{3, "cancel_reopening"}, {1, "approve"}, {2, "reopen"}}},
+			{true, []told{{2, "reopen"}, {1, "approve"}}},
+			{true, []told{{1, "approve"}, {3, "transfer"}, {2, "reopen"}}},
+		} {
+			number := 2000 + i
+			for _, e := range c.told {
+				o.n = e.at - 1
+				o.send(e.event, number, "Marchés publics")
+			}
+			if c.reopened {
+				open++
+			}
+			for _, at := range []string{fmt.Sprintf("/requests?q=%d", number), fmt.Sprintf("/requests/api_entreprise/%d", number)} {
+				if p := v.get(at).is(200, strings.Split(at, "?")[0], "Marchés publics"); strings.Contains(p.words(), words) != c.reopened {
+					t.Errorf("%v: %s says re-opened: %t", c.told, at, !c.reopened)
+				}
+			}
+		}
+		mine := o.visitor(applicant).get(view.PathMine)
+		if n := strings.Count(mine.words(), words); n != open {
+			t.Errorf("who applies sees %d re-opened, of %d", n, open)
+		}
+	})
+}
+
 // delivery is the address of the first delivery that a page lists.
 func (p *seen) delivery() string {
 	p.v.t.Helper()

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"encoding/csv"
 	"fmt"
 	"net/http"
@@ -90,7 +91,11 @@ func (s *Server) requests(v visit) error {
 		page.Notice = view.Count(ctx, "request.behind", int(found.Behind))
 	}
 	for _, r := range found.Requests {
-		page.Rows = append(page.Rows, s.requestRow(v, r))
+		row, err := s.requestRow(v, r)
+		if err != nil {
+			return err
+		}
+		page.Rows = append(page.Rows, row)
 	}
 	switch {
 	case len(page.Rows) == 0 && found.Next != "":
@@ -104,15 +109,19 @@ func (s *Server) requests(v visit) error {
 	return nil
 }
 
-func (s *Server) requestRow(v visit, r grant.Listed) view.RequestRow {
+func (s *Server) requestRow(v visit, r grant.Listed) (view.RequestRow, error) {
+	state, err := s.requestState(v.r.Context(), r.Request)
+	if err != nil {
+		return view.RequestRow{}, err
+	}
 	title := r.Title
 	if title == "" {
 		title = view.Say(v.r.Context(), "request.untitled")
 	}
 	return view.RequestRow{
-		ExternalID: r.ExternalID, Title: title, Organisation: r.Organization, Provider: s.providerTitle(r.Provider), State: requestState(r.Request),
+		ExternalID: r.ExternalID, Title: title, Organisation: r.Organization, Provider: s.providerTitle(r.Provider), State: state,
 		Tokens: r.Live, Changed: r.UpdatedAt, URL: requestURL(r.Provider, r.ExternalID), Alert: r.Alerted,
-	}
+	}, nil
 }
 
 // requestFilters is the form of the list, with what is asked for now.
@@ -323,6 +332,15 @@ func (s *Server) extend(v visit) error {
 	}
 	v.say("token.prolonged_toast", "Short", short(t.ID))
 	return v.redirect(view.PathTokens + "/" + t.ID.String())
+}
+
+// reasonField asks why. The browser refuses blanks, so that the question stays open.
+func reasonField(ctx context.Context, id string, required bool) view.Field {
+	f := view.Field{ID: id, Name: "reason", Label: view.Say(ctx, "request.revoke_reason"), Required: required, MaxLength: 500, Autocomplete: "off"}
+	if required {
+		f.Pattern, f.Wants = `.*\S.*`, view.Say(ctx, "error.reason_needed")
+	}
+	return f
 }
 
 // reason is why somebody does what they do, as text that any database takes.

@@ -72,8 +72,11 @@ func (s *Server) showToken(v visit, t grant.Standing, status int, limits limitFo
 			Confirm: &view.Confirm{
 				ID: "block-token", Title: view.Say(ctx, "token.block_title", "Short", short(t.ID)), Says: view.Say(ctx, "token.block_says"),
 				Fields: []view.Field{
-					{Name: "reason", Label: view.Say(ctx, "request.revoke_reason"), Required: true, MaxLength: 500, Autocomplete: "off"},
-					{Name: "at", Label: view.Say(ctx, "token.block_at"), Type: "date", Help: view.Say(ctx, "token.block_at_says"), Autocomplete: "off"},
+					reasonField(ctx, "", true),
+					{
+						Name: "at", Label: view.Say(ctx, "token.block_at"), Type: "date", Help: view.Say(ctx, "token.block_at_says"), Autocomplete: "off",
+						Least: s.Clock.Now().In(s.Zone).Format(time.DateOnly),
+					},
 					{Name: "replace", Label: view.Say(ctx, "token.block_replace"), Filter: true, Choices: []view.Choice{
 						{Value: "", Label: view.Say(ctx, "token.block_replace_no")}, {Value: "yes", Label: view.Say(ctx, "token.block_replace_yes")},
 					}},

@@ -101,6 +101,9 @@ SELECT * FROM deliveries WHERE id = $1;
 -- name: DeliveriesOfChain :many
 SELECT * FROM deliveries WHERE chain = $1 ORDER BY n;
 
+-- name: EventsOfChain :many
+SELECT event FROM deliveries WHERE chain = $1 AND effect IN ('applied', 'late') ORDER BY fired_at DESC, n DESC LIMIT 200;
+
 -- name: Deliveries :many
 SELECT * FROM deliveries
 WHERE (CAST(sqlc.arg(provider) AS TEXT) = '' OR provider = sqlc.arg(provider))

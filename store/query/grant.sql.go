@@ -523,6 +523,33 @@ func (q *Queries) EarlierNameless(ctx context.Context, arg EarlierNamelessParams
 	return i, err
 }
 
+const eventsOfChain = `-- name: EventsOfChain :many
+SELECT event FROM deliveries WHERE chain = $1 AND effect IN ('applied', 'late') ORDER BY fired_at DESC, n DESC LIMIT 200
+`
+
+func (q *Queries) EventsOfChain(ctx context.Context, chain string) ([]string, error) {
+	rows, err := q.db.QueryContext(ctx, eventsOfChain, chain)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var event string
+		if err := rows.Scan(&event); err != nil {
+			return nil, err
+		}
+		items = append(items, event)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const insertBlocked = `-- name: InsertBlocked :exec
 INSERT INTO blocklist (seq, token_id, status_index, at) VALUES ($1, $2, $3, $4)
 `

@@ -155,6 +155,8 @@ type Field struct {
 	Autocomplete string
 	InputMode    string
 	Pattern      string
+	Wants        string // what the pattern asks for, in words
+	Least        string // of a date: no earlier one
 	MaxLength    int
 	Required     bool
 	Masked       bool
