@@ -32,7 +32,8 @@ var waits = map[view.Place]int{view.Accesses: 1, view.Alerts: 3}
 // pages is every page of the gallery by its name.
 func pages(ctx context.Context) map[string]templ.Component {
 	toasted := frame(waits)
-	toasted.Toasts = []view.Toast{{Text: "“ESPACE BIO” → Courses"}}
+	trouble := view.Say(ctx, "fault.internal.title") + ". " + view.Say(ctx, "fault.internal.lost")
+	toasted.Toasts = []view.Toast{{Text: "“ESPACE BIO” → Courses"}, {Text: trouble, Trouble: true, Reference: "K4QZT7MW"}}
 	asked := frame(waits)
 	asked.Question = question(ctx, "")
 	calm := overview(ctx)

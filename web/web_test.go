@@ -151,6 +151,9 @@ func TestFailAnswersAPartWithAPart(t *testing.T) {
 	if res.StatusCode != http.StatusInternalServerError || res.Header.Get("HX-Reswap") != "none" || strings.Contains(text, "<html") || !strings.Contains(text, `hx-target="#toasts"`) {
 		t.Errorf("%d %v %s", res.StatusCode, res.Header, text)
 	}
+	if !regexp.MustCompile(`<code>\w{8}</code>`).MatchString(text) {
+		t.Errorf("trouble of ours has no reference to quote: %s", text)
+	}
 }
 
 func TestViewers(t *testing.T) {

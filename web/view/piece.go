@@ -129,8 +129,9 @@ type Progress struct {
 
 // A Toast says what was just done.
 type Toast struct {
-	Text    string
-	Trouble bool // stays until it is closed
+	Text      string
+	Trouble   bool   // stays until it is closed
+	Reference string // of trouble of ours: what stands in the log beside its cause
 }
 
 // A Secret is shown masked, and copied.
