@@ -71,6 +71,9 @@ func (d demoCmd) Run(ctx context.Context, t terminal, _ *cli) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	source := simSource(c, p.clock, c.URL, nil)
+	if err := source.KeepIn(filepath.Join(folder, "datapass.json")); err != nil {
+		return errors.Join(err, p.store.Close())
+	}
 	failed := make(chan error, 3)
 	go func() { failed <- serveSim(ctx, bankListener, simbank.New(p.clock)) }()
 	filled := make(chan struct{})

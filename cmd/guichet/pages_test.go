@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -14,19 +15,20 @@ import (
 	"syscall"
 	"testing"
 
+	"guichet"
+	"guichet/store"
 	"guichet/web/webtest"
 )
 
-// demo starts "guichet demo" as a process of its own and gives its address and
-// the cookie of its visitor, signed in.
-func demo(t *testing.T) (address, session string) {
+// startDemo starts "guichet demo" on a folder as a process of its own, and gives how
+// to end it, and the line in which it says how to sign in.
+func startDemo(t *testing.T, folder, address, datapass string) (end func(os.Signal), signIn []string) {
 	t.Helper()
 	program, err := exec.LookPath("guichet")
 	if err != nil {
 		t.Fatal(err)
 	}
-	address = freeAddress(t)
-	cmd := exec.Command(program, "demo", "--addr", address, "--admin", freeAddress(t), "--bank-addr", freeAddress(t), "--datapass-addr", freeAddress(t), "--keep", t.TempDir())
+	cmd := exec.Command(program, "demo", "--addr", address, "--admin", freeAddress(t), "--bank-addr", freeAddress(t), "--datapass-addr", datapass, "--keep", folder)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -37,26 +39,35 @@ func demo(t *testing.T) (address, session string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		if err := cmd.Wait(); err != nil {
+	end = func(by os.Signal) {
+		_ = cmd.Process.Signal(by)
+		if err := cmd.Wait(); err != nil && by != syscall.SIGKILL {
 			t.Errorf("the demo ended with %v: %s", err, log.String())
 		}
-	})
+	}
 	lines := bufio.NewScanner(out)
 	for lines.Scan() && !strings.HasPrefix(lines.Text(), "Sign in") {
 	}
-	fields := strings.Fields(lines.Text())
-	if len(fields) != 4 {
+	if signIn = strings.Fields(lines.Text()); len(signIn) != 4 {
+		end(syscall.SIGKILL)
 		t.Fatalf("the demo did not say how to sign in: %s", log.String())
 	}
 	go func() { _, _ = io.Copy(io.Discard, out) }()
+	return end, signIn
+}
+
+// demo gives the address of a demo and the cookie of its visitor, signed in.
+func demo(t *testing.T) (address, session string) {
+	t.Helper()
+	address = freeAddress(t)
+	end, signIn := startDemo(t, t.TempDir(), address, freeAddress(t))
+	t.Cleanup(func() { end(syscall.SIGTERM) })
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	browser := &http.Client{Jar: jar}
-	response, err := browser.PostForm("http://"+address+"/sign-in", url.Values{"email": {fields[2]}, "password": {fields[3]}})
+	response, err := browser.PostForm("http://"+address+"/sign-in", url.Values{"email": {signIn[2]}, "password": {signIn[3]}})
 	if err != nil || response.StatusCode != http.StatusOK {
 		t.Fatalf("sign in: %v %v", response, err)
 	}
@@ -68,6 +79,49 @@ func demo(t *testing.T) (address, session string) {
 	}
 	t.Fatal("no session")
 	return "", ""
+}
+
+// What was done at the simulated DataPass of a demo is there again when the demo is:
+// its numbers go on, and what it had not delivered yet arrives.
+func TestDemoIsKept(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	post := func(datapass, path string, values url.Values) string {
+		t.Helper()
+		response, err := http.PostForm("http://"+datapass+path, values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page, err := io.ReadAll(response.Body)
+		if err = errors.Join(err, response.Body.Close()); err != nil || response.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %v %s", path, err, page)
+		}
+		return string(page)
+	}
+	datapass := freeAddress(t)
+	end, _ := startDemo(t, folder, freeAddress(t), datapass)
+	post(datapass, "/envois/retenir", url.Values{"on": {"yes"}})
+	before := post(datapass, "/demandes", url.Values{"provider": {"api_entreprise"}, "title": {"Une de plus"}})
+	end(syscall.SIGKILL)
+
+	datapass = freeAddress(t)
+	end, _ = startDemo(t, folder, freeAddress(t), datapass)
+	after := post(datapass, "/demandes", url.Values{"provider": {"api_entreprise"}, "title": {"Et une autre"}})
+	post(datapass, "/envois/retenir", url.Values{"on": {""}})
+	end(syscall.SIGTERM)
+	if !strings.Contains(before, "Demande 50010 créée") || !strings.Contains(after, "Demande 50011 créée") || !strings.Contains(after, "Une de plus") || !strings.Contains(after, "Marchés publics de Valmont") {
+		t.Errorf("before: %s\nafter: %s", before, after)
+	}
+	s, err := store.Open(t.Context(), "sqlite:"+filepath.Join(folder, "guichet.db"), store.Options{Clock: guichet.SystemClock()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	for number, title := range map[string]string{"50010": "Une de plus", "50011": "Et une autre"} {
+		if r, err := s.Grant().Request(t.Context(), "api_entreprise", number); err != nil || r.Title != title {
+			t.Errorf("%s: %q, %v", number, r.Title, err)
+		}
+	}
 }
 
 // Every page of the real program on sample data: a quiet console, no rule of

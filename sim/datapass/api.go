@@ -133,7 +133,7 @@ func rows[T any](r *http.Request, all []T, most int) []T {
 func (s *Site) apiRequests(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	sorted := slices.SortedStableFunc(slices.Values(s.requests), func(a, b *request) int { return cmp.Compare(a.touched, b.touched) })
+	sorted := slices.SortedStableFunc(slices.Values(s.memory.Requests), func(a, b *request) int { return cmp.Compare(a.Touched, b.Touched) })
 	out := []map[string]any{}
 	states, siret := r.URL.Query()["state[]"], r.URL.Query().Get("siret")
 	for _, q := range sorted {
@@ -189,7 +189,7 @@ func (s *Site) apiAuthorizations(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	states := r.URL.Query()["state[]"]
 	out := []map[string]any{}
-	for _, q := range s.requests {
+	for _, q := range s.memory.Requests {
 		for _, a := range q.Authorizations {
 			if len(states) == 0 || slices.Contains(states, a.State) {
 				one := a.json()
@@ -224,7 +224,7 @@ func (s *Site) apiAttempts(w http.ResponseWriter, r *http.Request) {
 		out map[string]any
 	}
 	var all []line
-	for _, d := range s.deliveries {
+	for _, d := range s.memory.Deliveries {
 		for _, a := range d.Attempts {
 			if d.Provider == r.PathValue("id") && d.Number != 0 && !a.Unseen && !a.At.Before(from) && !a.At.After(to) {
 				all = append(all, line{a.At, map[string]any{

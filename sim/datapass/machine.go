@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// A request is one demand as the source has it. It plays the outside world, so it
-// lives in memory only.
+// A request is one demand as the source has it.
 type request struct {
 	Number       int
 	Provider     string
@@ -27,7 +26,7 @@ type request struct {
 
 	CreatedAt, SubmittedAt, ValidatedAt, ReopenedAt time.Time
 
-	touched int // rows come in this order: PostgreSQL puts what was changed at the end
+	Touched int // rows come in this order: PostgreSQL puts what was changed at the end
 }
 
 // An authorization is one approval.

@@ -110,7 +110,9 @@ func (s *Site) act(w http.ResponseWriter, r *http.Request, h func(*http.Request)
 	}
 	s.Step(r.Context())
 	s.mu.Lock()
-	s.said = said
+	if s.said = said; s.unkept != nil {
+		s.said += " Rien n’a pu être gardé : " + s.unkept.Error()
+	}
 	s.mu.Unlock()
 	http.Redirect(w, r, back(r), http.StatusSeeOther)
 }
@@ -133,7 +135,7 @@ type requestView struct {
 func (s *Site) view(r *request) requestView {
 	v := requestView{request: *r, Moves: r.moves(s.providers[r.Provider].Format), Scopes: strings.Join(r.Scopes, ", ")}
 	v.Authorizations, v.Events = slices.Clone(r.Authorizations), slices.Clone(r.Events)
-	for _, d := range s.deliveries {
+	for _, d := range s.memory.Deliveries {
 		if d.Number == r.Number {
 			v.SentCount++
 		}
@@ -145,16 +147,16 @@ const mostShown = 60
 
 func (s *Site) home(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
-	data := map[string]any{"Title": "DataPass de démonstration", "Receiver": s.receiver, "Said": s.said, "Hold": s.hold, "Back": "/"}
+	data := map[string]any{"Title": "DataPass de démonstration", "Receiver": s.receiver, "Said": s.said, "Hold": s.memory.Hold, "Back": "/"}
 	s.said = ""
 	var requests []requestView
-	for _, r := range slices.Backward(s.requests) {
+	for _, r := range slices.Backward(s.memory.Requests) {
 		requests = append(requests, s.view(r))
 		if len(requests) == mostShown {
 			break
 		}
 	}
-	data["Requests"], data["All"] = requests, len(s.requests)
+	data["Requests"], data["All"] = requests, len(s.memory.Requests)
 	data["Deliveries"] = s.sent(0, 15)
 	type providerView struct {
 		Name, Format string
@@ -191,7 +193,7 @@ func (s *Site) faultViews() (all []faultView) {
 // sent lists deliveries, the latest first; of one request, or of all.
 func (s *Site) sent(number, most int) []delivery {
 	var all []delivery
-	for _, d := range slices.Backward(s.deliveries) {
+	for _, d := range slices.Backward(s.memory.Deliveries) {
 		if number == 0 || d.Number == number {
 			copied := *d
 			copied.Attempts = slices.Clone(d.Attempts)

@@ -96,7 +96,7 @@ func (s *Site) due() (*delivery, Sender, string) {
 	defer s.mu.Unlock()
 	now := s.clock.Now()
 	var first *delivery
-	for _, d := range s.deliveries {
+	for _, d := range s.memory.Deliveries {
 		if !d.Held && !d.Next.IsZero() && !d.Next.After(now) && (first == nil || d.Next.Before(first.Next)) {
 			first = d
 		}
@@ -112,8 +112,8 @@ func (s *Site) note(d *delivery, a Answer, err error, replay bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.clock.Now()
-	s.attempts++
-	one := attempt{ID: s.attempts, At: now, Status: a.Status, Answer: a.Body, Replay: replay}
+	s.memory.Attempts++
+	one := attempt{ID: s.memory.Attempts, At: now, Status: a.Status, Answer: a.Body, Replay: replay}
 	format := s.providers[d.Provider].Format
 	switch {
 	case err != nil:
@@ -131,6 +131,7 @@ func (s *Site) note(d *delivery, a Answer, err error, replay bool) {
 		d.State, d.Next = "retrying", now.Add(Delay(format, d.Failures, s.clock))
 	}
 	d.Attempts = append(d.Attempts, one)
+	s.keep()
 }
 
 // Run sends what is due when it is due, until ctx is done.
@@ -153,7 +154,7 @@ func (s *Site) untilNext() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	wait := time.Hour
-	for _, d := range s.deliveries {
+	for _, d := range s.memory.Deliveries {
 		if !d.Held && !d.Next.IsZero() {
 			wait = min(wait, max(d.Next.Sub(s.clock.Now()), 10*time.Millisecond))
 		}
@@ -164,7 +165,7 @@ func (s *Site) untilNext() time.Duration {
 // release lets what was held go, the newest first: no order is promised.
 func (s *Site) release() {
 	now := s.clock.Now()
-	for i, d := range slices.Backward(s.deliveries) {
+	for i, d := range slices.Backward(s.memory.Deliveries) {
 		if d.Held {
 			d.Held, d.Next = false, now.Add(-time.Duration(i+1)*time.Nanosecond)
 		}

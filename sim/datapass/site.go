@@ -58,17 +58,14 @@ type Site struct {
 
 	sending sync.Mutex // held while deliveries are sent: one after the other
 
-	mu         sync.Mutex // guards what follows
-	providers  map[string]*Provider
-	requests   []*request
-	deliveries []*delivery
-	faults     []*fault
-	access     map[string]time.Time // tokens of the API, and their ends
-	ids        int
-	attempts   int
-	touches    int
-	said       string // for the next page
-	hold       bool
+	mu        sync.Mutex // guards what follows
+	providers map[string]*Provider
+	memory    memory
+	file      string // where the memory is kept; empty: nowhere
+	faults    []*fault
+	access    map[string]time.Time // tokens of the API, and their ends
+	unkept    error                // why the memory could not be written the last time
+	said      string               // for the next page
 }
 
 // New builds a source with no request yet.
@@ -76,7 +73,7 @@ func New(o Options) *Site {
 	s := &Site{
 		clock: o.Clock, receiver: strings.TrimSuffix(o.Receiver, "/"), client: o.Client, clientID: o.ClientID, clientSecret: o.ClientSecret,
 		pages: parsePages(), mux: http.NewServeMux(), wake: make(chan struct{}, 1),
-		providers: map[string]*Provider{}, access: map[string]time.Time{}, ids: 70_000,
+		providers: map[string]*Provider{}, access: map[string]time.Time{}, memory: memory{IDs: 70_000},
 	}
 	for _, p := range o.Providers {
 		p.Format, p.Secrets = cmp.Or(p.Format, "v2"), slices.Clone(p.Secrets)
@@ -91,8 +88,8 @@ func New(o Options) *Site {
 func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
 func (s *Site) id() int {
-	s.ids++
-	return s.ids
+	s.memory.IDs++
+	return s.memory.IDs
 }
 
 func (s *Site) sender(provider string) Sender {
@@ -129,7 +126,7 @@ func (s *Site) Create(d Draft) (int, error) {
 		now = s.clock.Now()
 	}
 	r := &request{
-		Number: 50_001 + len(s.requests), Provider: d.Provider, Title: cmp.Or(d.Title, "Demande sans titre"), Organization: cmp.Or(d.Organization, "COMMUNE DE VALMONT"),
+		Number: 50_001 + len(s.memory.Requests), Provider: d.Provider, Title: cmp.Or(d.Title, "Demande sans titre"), Organization: cmp.Or(d.Organization, "COMMUNE DE VALMONT"),
 		SIRET: cmp.Or(d.SIRET, "21730065600011"), Scopes: d.Scopes, Applicant: people[0], Connect: d.Connect, State: "draft", CreatedAt: now,
 	}
 	if len(r.Scopes) == 0 {
@@ -137,8 +134,9 @@ func (s *Site) Create(d Draft) (int, error) {
 	}
 	r.PublicID = fmt.Sprintf("5f0c9d52-3f0e-4a53-8d0b-%012d", r.Number)
 	r.Events = append(r.Events, event{s.id(), "create", now, r.Applicant, ""})
-	s.requests = append(s.requests, r)
+	s.memory.Requests = append(s.memory.Requests, r)
 	s.fire(r, "create", now)
+	s.keep()
 	return r.Number, nil
 }
 
@@ -154,13 +152,14 @@ func (s *Site) DoAt(number int, name string, now time.Time) error {
 	if r == nil {
 		return fmt.Errorf("aucune demande %d", number)
 	}
+	defer s.keep()
 	return r.move(name, s.providers[r.Provider].Format, now, s.id, func(name string) { s.fire(r, name, now) })
 }
 
 // fire writes the delivery of an event, if the format has one for it.
 func (s *Site) fire(r *request, name string, at time.Time) {
-	s.touches++
-	r.touched = s.touches
+	s.memory.Touches++
+	r.Touched = s.memory.Touches
 	body := r.bodyV2(name, at)
 	if s.providers[r.Provider].Format == "v1" {
 		if name == "archive" || name == "reopen" {
@@ -176,8 +175,8 @@ func (s *Site) fire(r *request, name string, at time.Time) {
 
 func (s *Site) enqueue(provider string, number int, name string, body []byte) {
 	now := s.clock.Now()
-	s.deliveries = append(s.deliveries, &delivery{
-		ID: len(s.deliveries) + 1, Provider: provider, Number: number, Event: name, Body: body, At: now, Next: now, Held: s.hold, State: "waiting",
+	s.memory.Deliveries = append(s.memory.Deliveries, &delivery{
+		ID: len(s.memory.Deliveries) + 1, Provider: provider, Number: number, Event: name, Body: body, At: now, Next: now, Held: s.memory.Hold, State: "waiting",
 	})
 	select {
 	case s.wake <- struct{}{}:
@@ -193,6 +192,7 @@ func (s *Site) Ping(provider string) error {
 		return fmt.Errorf("aucun fournisseur « %s »", provider)
 	}
 	s.enqueue(provider, 0, "ping", write(map[string]any{"test": true, "timestamp": s.clock.Now().In(paris).Format(time.RFC3339)}))
+	s.keep()
 	return nil
 }
 
@@ -214,11 +214,11 @@ func (s *Site) Replay(ctx context.Context, id int) error {
 	s.sending.Lock()
 	defer s.sending.Unlock()
 	s.mu.Lock()
-	if id < 1 || id > len(s.deliveries) {
+	if id < 1 || id > len(s.memory.Deliveries) {
 		s.mu.Unlock()
 		return fmt.Errorf("aucun envoi %d", id)
 	}
-	d := s.deliveries[id-1]
+	d := s.memory.Deliveries[id-1]
 	sender, body := s.sender(d.Provider), reordered(d.Body)
 	s.mu.Unlock()
 	answer, err := sender.Send(ctx, body)
@@ -230,15 +230,16 @@ func (s *Site) Replay(ctx context.Context, id int) error {
 func (s *Site) Hold(on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.hold = on
+	s.memory.Hold = on
 	if !on {
 		s.release()
 	}
+	s.keep()
 }
 
 func (s *Site) request(number int) *request {
-	if i := number - 50_001; i >= 0 && i < len(s.requests) {
-		return s.requests[i]
+	if i := number - 50_001; i >= 0 && i < len(s.memory.Requests) {
+		return s.memory.Requests[i]
 	}
 	return nil
 }

@@ -23,6 +23,7 @@ import (
 // that only the test moves.
 type world struct {
 	t        *testing.T
+	options  simdatapass.Options
 	site     *simdatapass.Site
 	web      *httptest.Server
 	mu       sync.Mutex
@@ -51,11 +52,12 @@ func newWorld(t *testing.T, format string) *world {
 	t.Cleanup(w.receiver.Close)
 	clock := guichet.SystemClock()
 	clock.Now = func() time.Time { w.mu.Lock(); defer w.mu.Unlock(); return w.now }
-	w.site = simdatapass.New(simdatapass.Options{
+	w.options = simdatapass.Options{
 		Clock: clock, Receiver: w.receiver.URL, ClientID: "guichet", ClientSecret: "s3cret",
 		Providers: []simdatapass.Provider{{Name: "api_entreprise", Format: format, Secrets: []guichet.Secret{"first", "second"}}, {Name: "api_particulier", Secrets: []guichet.Secret{"other"}}},
-	})
-	w.web = httptest.NewServer(w.site)
+	}
+	w.site = simdatapass.New(w.options)
+	w.web = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.site.ServeHTTP(rw, r) }))
 	t.Cleanup(w.web.Close)
 	return w
 }

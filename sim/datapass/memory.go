@@ -1,0 +1,61 @@
+package simdatapass
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// A memory is all that happened at the source; the rest of a Site is how it is set.
+type memory struct {
+	Requests   []*request
+	Deliveries []*delivery
+	IDs        int
+	Attempts   int
+	Touches    int
+	Hold       bool
+}
+
+// KeepIn goes on from what a file of an earlier Site holds, if there is one, and
+// keeps there whatever happens from now on. It comes before all else is called.
+func (s *Site) KeepIn(file string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.file = file
+	text, err := os.ReadFile(file) //nolint:gosec // whoever starts the simulation says where
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var kept memory
+	if err := json.Unmarshal(text, &kept); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	for _, d := range kept.Deliveries { // each request has some
+		if s.providers[d.Provider] == nil {
+			return fmt.Errorf("%s: there is no provider %q any more", file, d.Provider)
+		}
+	}
+	s.memory = kept
+	return nil
+}
+
+// keep writes everything down, under the lock of whoever changed it. If we die here,
+// the file is the one before: what was about to be told is not known yet.
+func (s *Site) keep() {
+	if s.file == "" {
+		return
+	}
+	text, err := json.Marshal(s.memory)
+	if err == nil {
+		err = os.WriteFile(s.file+".new", text, 0o600)
+	}
+	if err == nil {
+		err = os.Rename(s.file+".new", s.file)
+	}
+	s.unkept = err
+}
