@@ -53,8 +53,7 @@ func TestCancelRefreshOnlyStops(t *testing.T) {
 
 // TestCancelStopsTheConnector: here at once, and in another process at its next
 // heartbeat; in both nothing of the run is stored, even if it then succeeds.
-func TestCancelStopsTheConnector(t *testing.T) {
-	t.Parallel()
+func TestCancelStopsTheConnector(t *testing.T) { // not beside others of this package: it has one second
 	for _, elsewhere := range []bool{false, true} {
 		name := map[bool]string{false: "same process", true: "another process"}[elsewhere]
 		t.Run(name, func(t *testing.T) {
