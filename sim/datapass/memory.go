@@ -24,7 +24,7 @@ func (s *Site) KeepIn(file string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.file = file
-	text, err := os.ReadFile(file) //nolint:gosec // whoever starts the simulation says where
+	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
