@@ -63,7 +63,7 @@ func TestKeptInAFile(t *testing.T) {
 // What cannot be gone on from is refused, and stays as it was.
 func TestKeptIsRefused(t *testing.T) {
 	for says, text := range map[string]string{
-		"unexpected end":          `{"Requests":[`,
+		"unexpected end":            `{"Requests":[`,
 		"no provider \"api_other\"": `{"Deliveries":[{"ID":1,"Provider":"api_other"}]}`,
 	} {
 		w, file := newWorld(t, "v2"), filepath.Join(t.TempDir(), "datapass.json")
