@@ -101,6 +101,7 @@ func writeProblem(w http.ResponseWriter, p Problem) {
 type asker struct {
 	guichet.Actor
 	role string
+	w    http.ResponseWriter
 }
 
 type askerKey struct{}
@@ -121,7 +122,7 @@ func (b *Bank) identified(ctx huma.Context, next func(huma.Context)) {
 		b.refuse(w, r, err)
 		return
 	}
-	next(huma.WithValue(ctx, askerKey{}, asker{actor, role}))
+	next(huma.WithValue(ctx, askerKey{}, asker{actor, role, w}))
 }
 
 var errNobody = &guichet.Error{Kind: guichet.Unauthorized, Code: "unauthorized", Reason: "Sign in, or send a personal token."}

@@ -263,6 +263,7 @@ func (b *Bank) wait(ctx context.Context, c bank.Case, limit time.Duration, done 
 	if limit <= 0 || done(c) {
 		return c, nil
 	}
+	longer(askerOf(ctx).w)
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	return b.Desk.Wait(ctx, askerOf(ctx).Actor, c.Attempt.ID, done)
