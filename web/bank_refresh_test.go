@@ -23,7 +23,7 @@ func TestRefreshAsksNothing(t *testing.T) {
 		v := h.visitor("a@example.org")
 		v.opened("otp")
 		p := v.get("/accesses").submit("/refresh")
-		if p.url.Path == "/accesses" && strings.Contains(p.words(), "relève en cours") {
+		if !strings.Contains(p.words(), "relevé, ") { // the bank takes longer than the answer waits for it
 			v.moved(v.cases()[0].Attempt.ID)
 			p = v.get("/attempts/" + v.cases()[0].Attempt.ID.String() + "/question")
 		}

@@ -235,6 +235,8 @@ func TestMenuAndToast(t *testing.T) {
 		p.Do(key(kb.Escape))
 		expect(t, p, `!document.querySelector(".menu").open && document.activeElement.matches(".menu summary")`)
 		p.Do(chromedp.Click(chromedp.CSS("[data-dismisses]")))
+		expect(t, p, `document.querySelectorAll(".toast").length === 1 && document.querySelector(".toast").matches(".trouble")`)
+		p.Do(chromedp.Click(chromedp.CSS("[data-dismisses]")))
 		expect(t, p, `document.querySelector(".toast") === null`)
 	}
 }
