@@ -228,18 +228,24 @@ func (m Moment) Before(o Moment) bool {
 }
 
 // Reopened tells whether a validated request is being instructed again, from what
-// its source told of it, newest first. That is for people only: it changes nothing,
-// so the request itself does not keep it.
-func Reopened(sent []string) bool {
-	for _, name := range sent {
-		switch nameOf(name) {
+// its source told of it: the newest event that begins such an instruction or ends one
+// says so. A transfer does neither, nor a revoke, which took a part only. That is for
+// people: it changes nothing, so the request itself does not keep it.
+func Reopened(events []SourceEvent) (reopened bool) {
+	var newest Moment
+	for _, e := range events {
+		moment := Moment{FiredAt: e.At, Rank: e.Name().rank()}
+		if moment.Before(newest) {
+			continue
+		}
+		switch e.Name() {
 		case Create, Update, Submit, RequestChanges, Notify, Reopen:
-			return true
-		case Approve, Refuse, CancelReopening:
-			return false
+			newest, reopened = moment, true
+		case Approve, Refuse, CancelReopening, Archive, Delete:
+			newest, reopened = moment, false
 		}
 	}
-	return false
+	return reopened
 }
 
 // A Provider is one API whose requests are received: its own path, secrets and

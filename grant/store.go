@@ -65,10 +65,10 @@ type Reader interface {
 	Tokens(ctx context.Context, f TokenFilter) ([]Standing, error)
 	Deliveries(ctx context.Context, f DeliveryFilter) ([]Delivery, error)
 	Delivery(ctx context.Context, id guichet.ID) (Delivery, error)
-	// Events lists the names of what the source told of a request, as it wrote them,
-	// in the order it happened there: newest first, 200 at most. What an operator has
-	// yet to decide is not among it.
-	Events(ctx context.Context, provider, externalID string) ([]string, error)
+	// Events lists what was told of a request and was applied, or came late: what
+	// happened, and when it did, oldest first. When there is very much of it, it is the 200
+	// that happened last.
+	Events(ctx context.Context, provider, externalID string) ([]SourceEvent, error)
 	// Deeds lists what people and Guichet did to a request, oldest first.
 	Deeds(ctx context.Context, subject string) ([]guichet.AuditEntry, error)
 	// Due lists what a job has to do at now: requests to purge, tokens to block.

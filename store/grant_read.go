@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"time"
 
 	"guichet"
@@ -95,12 +96,15 @@ func (g Grant) Delivery(ctx context.Context, id guichet.ID) (grant.Delivery, err
 }
 
 // Events implements grant.Reader.
-func (g Grant) Events(ctx context.Context, provider, externalID string) ([]string, error) {
-	sent, err := g.s.reader.EventsOfChain(ctx, provider+"/"+externalID)
+func (g Grant) Events(ctx context.Context, provider, externalID string) ([]grant.SourceEvent, error) {
+	rows, err := g.s.reader.EventsOfChain(ctx, provider+"/"+externalID)
 	if err != nil {
 		return nil, ErrUnavailable.Because(err)
 	}
-	return sent, nil
+	slices.Reverse(rows)
+	return each(rows, func(r query.EventsOfChainRow) (grant.SourceEvent, error) {
+		return grant.SourceEvent{Sent: r.Event, At: instant(r.FiredAt)}, nil
+	})
 }
 
 // Deeds implements grant.Reader.

@@ -40,13 +40,13 @@ func requestURL(provider, externalID string) string {
 	return view.PathRequests + "/" + url.PathEscape(provider) + "/" + url.PathEscape(externalID)
 }
 
-// requestState is how a request is shown; re-opened ones are still entitled. An
-// archive that was only noted re-opens nothing.
+// requestState is how a request is shown; re-opened ones are still entitled. Most
+// were told of nothing since their approval, and nothing is read for them.
 func (s *Server) requestState(ctx context.Context, r grant.Request) (view.State, error) {
 	switch {
 	case !r.PurgedAt.IsZero():
 		return view.RequestPurged, nil
-	case r.Status == grant.Validated && r.ArchivedAt.IsZero() && r.Last.FiredAt.After(r.LastGrant.FiredAt):
+	case r.Status == grant.Validated && r.Last.FiredAt.After(r.ValidatedAt):
 		events, err := s.Grant.Store.Events(ctx, r.Provider, r.ExternalID)
 		if err != nil {
 			return view.State{}, err

@@ -152,6 +152,12 @@ func TestReopenedIsSaidWhileItLasts(t *testing.T) {
 			{false, []told{{3, "cancel_reopening"}, {1, "approve"}, {2, "reopen"}}},
 			{true, []told{{2, "reopen"}, {1, "approve"}}},
 			{true, []told{{1, "approve"}, {3, "transfer"}, {2, "reopen"}}},
+			// An archive that was noted ends it, and does not hide the next one.
+			{false, []told{{1, "approve"}, {2, "reopen"}, {3, "archive"}}},
+			{true, []told{{1, "approve"}, {2, "archive"}, {3, "approve"}, {4, "reopen"}}},
+			{false, []told{{1, "approve"}, {2, "reopen"}, {3, "delete"}}},
+			// Nobody knows what it means, so it does not count.
+			{false, []told{{1, "approve"}, {2, "transfer"}, {3, "reopen_by_magic"}}},
 		} {
 			number := 2000 + i
 			for _, e := range c.told {

@@ -13,7 +13,7 @@ func driftList(ctx context.Context) view.DriftList {
 	now := func(provider string) view.Action {
 		return view.Action{Label: view.Say(ctx, "drift.now"), URL: "/drifts/now", Post: true, Tone: view.Plain, Hidden: []view.Hidden{{Name: "provider", Value: provider}}}
 	}
-	reason := []view.Field{{ID: "why", Name: "reason", Label: view.Say(ctx, "request.revoke_reason"), Required: true}}
+	reason := whyFields(ctx, "why")
 	states := []any{"Event", "transfer", "Theirs", view.Say(ctx, "request.state.revoked"), "Ours", view.Say(ctx, "request.state.validated")}
 	return view.DriftList{
 		Chips: []view.Chip{{Label: view.Say(ctx, "drift.state.open"), URL: "/drifts", On: true}, {Label: view.Say(ctx, "drift.state.gone"), URL: "/drifts?state=gone"}},

@@ -84,7 +84,7 @@ func alert(ctx context.Context) view.Alert {
 				Label: view.Count(ctx, "request.revoke_and_block", 2), URL: "/requests/51235/revoke", Tone: view.Danger,
 				Confirm: &view.Confirm{
 					ID: "revoke-51235", Title: view.Say(ctx, "request.revoke_title", "Number", "51235"), Says: view.Say(ctx, "request.revoke_says"),
-					Fields: []view.Field{{Name: "reason", Label: view.Say(ctx, "request.revoke_reason"), Autocomplete: "off"}},
+					Fields: whyFields(ctx, ""),
 				},
 			},
 			{Label: view.Say(ctx, "alert.intended"), URL: "/alerts/1/acknowledge", Post: true},
@@ -182,7 +182,7 @@ func token(ctx context.Context) view.Token {
 			{Label: view.Say(ctx, "token.prolong"), URL: "/tokens/5/prolong", Post: true},
 			{
 				Label: view.Say(ctx, "token.block"), URL: "/tokens/5/block", Tone: view.Danger,
-				Confirm: &view.Confirm{ID: "block-5", Title: view.Say(ctx, "token.block_title", "Short", "e4d9…7b20"), Says: view.Say(ctx, "token.block_says"), Fields: []view.Field{{Name: "reason", Label: view.Say(ctx, "request.revoke_reason"), Autocomplete: "off"}}},
+				Confirm: &view.Confirm{ID: "block-5", Title: view.Say(ctx, "token.block_title", "Short", "e4d9…7b20"), Says: view.Say(ctx, "token.block_says"), Fields: whyFields(ctx, "")},
 			},
 		},
 		Entries: []view.Entry{

@@ -127,8 +127,8 @@ func delivery(ctx context.Context) view.Delivery {
 			Changes: []view.Change{{Name: view.Say(ctx, "request.state_name"), Before: view.Say(ctx, "request.state.revoked"), After: view.Say(ctx, "request.state.validated")}},
 		},
 		Actions: []view.Action{
-			{Label: view.Say(ctx, "journal.accept"), URL: "/journal/1/accept", Post: true, Confirm: &view.Confirm{ID: "accept", Title: view.Say(ctx, "journal.accept_title"), Says: view.Say(ctx, "journal.accept_says"), Fields: []view.Field{{ID: "accept-reason", Name: "reason", Label: view.Say(ctx, "request.revoke_reason"), Required: true}}}},
-			{Label: view.Say(ctx, "journal.dismiss"), URL: "/journal/1/dismiss", Post: true, Confirm: &view.Confirm{ID: "dismiss", Title: view.Say(ctx, "journal.dismiss_title"), Says: view.Say(ctx, "journal.dismiss_says"), Fields: []view.Field{{ID: "dismiss-reason", Name: "reason", Label: view.Say(ctx, "request.revoke_reason"), Required: true}}}},
+			{Label: view.Say(ctx, "journal.accept"), URL: "/journal/1/accept", Post: true, Confirm: &view.Confirm{ID: "accept", Title: view.Say(ctx, "journal.accept_title"), Says: view.Say(ctx, "journal.accept_says"), Fields: whyFields(ctx, "accept-reason")}},
+			{Label: view.Say(ctx, "journal.dismiss"), URL: "/journal/1/dismiss", Post: true, Confirm: &view.Confirm{ID: "dismiss", Title: view.Say(ctx, "journal.dismiss_title"), Says: view.Say(ctx, "journal.dismiss_says"), Fields: whyFields(ctx, "dismiss-reason")}},
 		},
 	}
 }

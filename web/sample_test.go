@@ -29,6 +29,14 @@ func frame(waits map[view.Place]int) view.Frame {
 
 var waits = map[view.Place]int{view.Accesses: 1, view.Alerts: 3}
 
+// whyFields is the field in which somebody says why, as pages have it.
+func whyFields(ctx context.Context, id string) []view.Field {
+	return []view.Field{{
+		ID: id, Name: "reason", Label: view.Say(ctx, "request.revoke_reason"), Required: true, MaxLength: 500, Autocomplete: "off",
+		Pattern: `.*\S.*`, Wants: view.Say(ctx, "error.reason_needed"),
+	}}
+}
+
 // pages is every page of the gallery by its name.
 func pages(ctx context.Context) map[string]templ.Component {
 	toasted := frame(waits)

@@ -8,10 +8,13 @@ import (
 	"os"
 )
 
-// A memory is all that happened at the source; the rest of a Site is how it is set.
+// A memory is all that happened at the source, and what its visitors did to it; the
+// rest of a Site is how it is set.
 type memory struct {
 	Requests   []*request
 	Deliveries []*delivery
+	Faults     []*fault
+	Turns      map[string]int // how often the secrets of a provider were rotated
 	IDs        int
 	Attempts   int
 	Touches    int
@@ -23,29 +26,30 @@ type memory struct {
 func (s *Site) KeepIn(file string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.file = file
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
+		s.file = file
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	var kept memory
+	kept := memory{Turns: map[string]int{}}
 	if err := json.Unmarshal(text, &kept); err != nil {
-		return fmt.Errorf("%s: %w", file, err)
+		return fmt.Errorf("%s is not what a simulated DataPass keeps (without it, one begins with no request): %w", file, err)
 	}
 	for _, d := range kept.Deliveries { // each request has some
 		if s.providers[d.Provider] == nil {
 			return fmt.Errorf("%s: there is no provider %q any more", file, d.Provider)
 		}
 	}
-	s.memory = kept
+	s.file, s.memory = file, kept
 	return nil
 }
 
 // keep writes everything down, under the lock of whoever changed it. If we die here,
-// the file is the one before: what was about to be told is not known yet.
+// the file is the one before: what was sent since is sent again, which the receiver
+// has to expect anyway.
 func (s *Site) keep() {
 	if s.file == "" {
 		return

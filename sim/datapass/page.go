@@ -110,9 +110,7 @@ func (s *Site) act(w http.ResponseWriter, r *http.Request, h func(*http.Request)
 	}
 	s.Step(r.Context())
 	s.mu.Lock()
-	if s.said = said; s.unkept != nil {
-		s.said += " Rien n’a pu être gardé : " + s.unkept.Error()
-	}
+	s.said = said
 	s.mu.Unlock()
 	http.Redirect(w, r, back(r), http.StatusSeeOther)
 }
@@ -147,8 +145,7 @@ const mostShown = 60
 
 func (s *Site) home(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
-	data := map[string]any{"Title": "DataPass de démonstration", "Receiver": s.receiver, "Said": s.said, "Hold": s.memory.Hold, "Back": "/"}
-	s.said = ""
+	data := map[string]any{"Title": "DataPass de démonstration", "Receiver": s.receiver, "Said": s.news(), "Hold": s.memory.Hold, "Back": "/"}
 	var requests []requestView
 	for _, r := range slices.Backward(s.memory.Requests) {
 		requests = append(requests, s.view(r))
@@ -180,7 +177,7 @@ type faultView struct {
 func (s *Site) faultViews() (all []faultView) {
 	for _, k := range faultKinds {
 		v := faultView{Kind: k.Kind, Says: k.Says}
-		for _, f := range s.faults {
+		for _, f := range s.memory.Faults {
 			if f.Kind == k.Kind {
 				v.Left = f.Left
 			}
@@ -217,11 +214,18 @@ func (s *Site) one(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	data := map[string]any{
-		"Title": strconv.Itoa(number) + " · " + q.Title, "R": s.view(q), "Deliveries": s.sent(number, mostShown), "Said": s.said, "Back": "/demandes/" + strconv.Itoa(number),
+		"Title": strconv.Itoa(number) + " · " + q.Title, "R": s.view(q), "Deliveries": s.sent(number, mostShown), "Said": s.news(), "Back": "/demandes/" + strconv.Itoa(number),
 	}
-	s.said = ""
 	s.mu.Unlock()
 	s.draw(w, "one", data)
+}
+
+// news is what a page tells once, and that nothing is kept as long as that is so.
+func (s *Site) news() (said string) {
+	if said, s.said = s.said, ""; s.unkept != nil {
+		said = strings.TrimSpace(said + " Ce qui arrive n’est plus gardé : " + s.unkept.Error())
+	}
+	return said
 }
 
 func (s *Site) draw(w http.ResponseWriter, name string, data any) {

@@ -69,9 +69,15 @@ func (s *Site) Step(ctx context.Context) int {
 		}
 		sent++
 		answer, err := s.try(ctx, sender, d.Body, faulty)
+		if err != nil && ctx.Err() != nil {
+			return sent // it is us who end, not the connection: it is still to be sent
+		}
 		s.note(d, answer, err, false)
 		if faulty == FaultDuplicate {
 			again, err := sender.Send(ctx, d.Body)
+			if err != nil && ctx.Err() != nil {
+				return sent
+			}
 			s.note(d, again, err, false)
 			sent++
 		}

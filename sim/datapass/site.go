@@ -61,8 +61,7 @@ type Site struct {
 	mu        sync.Mutex // guards what follows
 	providers map[string]*Provider
 	memory    memory
-	file      string // where the memory is kept; empty: nowhere
-	faults    []*fault
+	file      string               // where the memory is kept; empty: nowhere
 	access    map[string]time.Time // tokens of the API, and their ends
 	unkept    error                // why the memory could not be written the last time
 	said      string               // for the next page
@@ -73,7 +72,7 @@ func New(o Options) *Site {
 	s := &Site{
 		clock: o.Clock, receiver: strings.TrimSuffix(o.Receiver, "/"), client: o.Client, clientID: o.ClientID, clientSecret: o.ClientSecret,
 		pages: parsePages(), mux: http.NewServeMux(), wake: make(chan struct{}, 1),
-		providers: map[string]*Provider{}, access: map[string]time.Time{}, memory: memory{IDs: 70_000},
+		providers: map[string]*Provider{}, access: map[string]time.Time{}, memory: memory{IDs: 70_000, Turns: map[string]int{}},
 	}
 	for _, p := range o.Providers {
 		p.Format, p.Secrets = cmp.Or(p.Format, "v2"), slices.Clone(p.Secrets)
@@ -95,8 +94,8 @@ func (s *Site) id() int {
 func (s *Site) sender(provider string) Sender {
 	p := s.providers[provider]
 	sender := Sender{URL: s.receiver, Provider: provider, Format: p.Format, Client: s.client}
-	if len(p.Secrets) > 0 {
-		sender.Secret = p.Secrets[0]
+	if n := len(p.Secrets); n > 0 {
+		sender.Secret = p.Secrets[s.memory.Turns[provider]%n]
 	}
 	return sender
 }
@@ -196,7 +195,7 @@ func (s *Site) Ping(provider string) error {
 	return nil
 }
 
-// Rotate goes on to the provider's next secret; the former one comes last.
+// Rotate goes on to the provider's next secret, and from the last to the first.
 func (s *Site) Rotate(provider string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -204,7 +203,8 @@ func (s *Site) Rotate(provider string) error {
 	if p == nil || len(p.Secrets) < 2 {
 		return fmt.Errorf("« %s » n’a pas d’autre secret", provider)
 	}
-	p.Secrets = append(p.Secrets[1:], p.Secrets[0])
+	s.memory.Turns[provider]++
+	s.keep()
 	return nil
 }
 
@@ -222,6 +222,9 @@ func (s *Site) Replay(ctx context.Context, id int) error {
 	sender, body := s.sender(d.Provider), reordered(d.Body)
 	s.mu.Unlock()
 	answer, err := sender.Send(ctx, body)
+	if err != nil && ctx.Err() != nil {
+		return err // whoever asked went away: that is no broken connection
+	}
 	s.note(d, answer, err, true)
 	return nil
 }
@@ -288,19 +291,20 @@ func (s *Site) Fault(kind string, times int) error {
 	if !known || times < 0 || times > 1000 {
 		return fmt.Errorf("aucune panne « %s » %s fois", kind, strconv.Itoa(times))
 	}
-	s.faults = slices.DeleteFunc(s.faults, func(f *fault) bool { return f.Kind == kind })
+	s.memory.Faults = slices.DeleteFunc(s.memory.Faults, func(f *fault) bool { return f.Kind == kind })
 	if times > 0 {
-		s.faults = append(s.faults, &fault{kind, times})
+		s.memory.Faults = append(s.memory.Faults, &fault{kind, times})
 	}
+	s.keep()
 	return nil
 }
 
 // meet gives the first fault of the kinds that is left, and counts it.
 func (s *Site) meet(kinds ...string) string {
-	for _, f := range s.faults {
+	for _, f := range s.memory.Faults {
 		if slices.Contains(kinds, f.Kind) {
 			if f.Left--; f.Left == 0 {
-				s.faults = slices.DeleteFunc(s.faults, func(f *fault) bool { return f.Left == 0 })
+				s.memory.Faults = slices.DeleteFunc(s.memory.Faults, func(f *fault) bool { return f.Left == 0 })
 			}
 			return f.Kind
 		}

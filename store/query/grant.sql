@@ -102,7 +102,7 @@ SELECT * FROM deliveries WHERE id = $1;
 SELECT * FROM deliveries WHERE chain = $1 ORDER BY n;
 
 -- name: EventsOfChain :many
-SELECT event FROM deliveries WHERE chain = $1 AND effect IN ('applied', 'late') ORDER BY fired_at DESC, n DESC LIMIT 200;
+SELECT event, fired_at FROM deliveries WHERE chain = $1 AND effect IN ('applied', 'late') ORDER BY fired_at DESC, n DESC LIMIT 200;
 
 -- name: Deliveries :many
 SELECT * FROM deliveries

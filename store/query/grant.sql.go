@@ -524,22 +524,27 @@ func (q *Queries) EarlierNameless(ctx context.Context, arg EarlierNamelessParams
 }
 
 const eventsOfChain = `-- name: EventsOfChain :many
-SELECT event FROM deliveries WHERE chain = $1 AND effect IN ('applied', 'late') ORDER BY fired_at DESC, n DESC LIMIT 200
+SELECT event, fired_at FROM deliveries WHERE chain = $1 AND effect IN ('applied', 'late') ORDER BY fired_at DESC, n DESC LIMIT 200
 `
 
-func (q *Queries) EventsOfChain(ctx context.Context, chain string) ([]string, error) {
+type EventsOfChainRow struct {
+	Event   string
+	FiredAt int64
+}
+
+func (q *Queries) EventsOfChain(ctx context.Context, chain string) ([]EventsOfChainRow, error) {
 	rows, err := q.db.QueryContext(ctx, eventsOfChain, chain)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []string
+	var items []EventsOfChainRow
 	for rows.Next() {
-		var event string
-		if err := rows.Scan(&event); err != nil {
+		var i EventsOfChainRow
+		if err := rows.Scan(&i.Event, &i.FiredAt); err != nil {
 			return nil, err
 		}
-		items = append(items, event)
+		items = append(items, i)
 	}
 	if err := rows.Close(); err != nil {
 		return nil, err
