@@ -51,6 +51,7 @@ func TestStopWaitsForTheHeart(t *testing.T) {
 		h.Store = heart
 		h.open("hang")
 		<-heart.begun // in the midst of a beat
+		h.eventually("the bank is spoken to", func() bool { return h.bank.atGate() == 1 })
 		h.bank.release()
 		h.eventually("the run has landed", func() bool { return h.count("transactions") == "3" })
 		soon, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)

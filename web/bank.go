@@ -46,8 +46,9 @@ func (s *Server) bankRoutes(mux *http.ServeMux) {
 	mux.Handle("GET "+view.PathEvents, s.part(s.events))
 }
 
-// firstWord is how long a form waits for the bank: most have answered by then,
-// and the page that follows needs not change under the reader's eyes.
+// firstWord is how long a form waits for the bank unless FirstWord says otherwise:
+// most have answered by then, and the page that follows needs not change under the
+// reader's eyes.
 const firstWord = 2 * time.Second
 
 // bankArrive puts right what a person left behind. When unfinished creations are
@@ -117,7 +118,7 @@ func (v visit) challenge(id guichet.ID) (bank.Case, error) {
 
 // wait gives the bank a moment before the page that follows is chosen.
 func (v visit) wait(c bank.Case) (bank.Case, error) {
-	ctx, cancel := context.WithTimeout(v.r.Context(), firstWord)
+	ctx, cancel := context.WithTimeout(v.r.Context(), cmp.Or(v.s.FirstWord, firstWord))
 	defer cancel()
 	return v.s.Bank.Wait(ctx, v.by(), c.Attempt.ID, bank.AtRest)
 }

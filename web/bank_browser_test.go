@@ -198,7 +198,7 @@ func TestAbandonInABrowser(t *testing.T) {
 // press, the page goes on by itself.
 func TestPageGoesOnByItself(t *testing.T) {
 	db := storetest.New(t, "sqlite")
-	h := newHouse(t, db)
+	h := newHurriedHouse(t, db, 100*time.Millisecond)
 	if err := h.site.AddFaults(simbank.Fault{PathPrefix: "/login", Kind: simbank.FaultSlow, Seconds: 3, Times: 1}); err != nil {
 		t.Fatal(err)
 	}

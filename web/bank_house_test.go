@@ -46,6 +46,8 @@ type house struct {
 	sealer bank.Sealer
 	// discard is the seed's literal rule for unfinished creations.
 	discard bool
+	// firstWord is how long a form waits for the bank: on a busy machine every bank is slow.
+	firstWord time.Duration
 }
 
 // A process is what dies when a server dies.
@@ -62,12 +64,18 @@ type process struct {
 
 func newHouse(t *testing.T, db *storetest.DB) *house {
 	t.Helper()
+	return newHurriedHouse(t, db, 20*time.Second)
+}
+
+// newHurriedHouse is one in which a form waits so long for the bank, and no longer.
+func newHurriedHouse(t *testing.T, db *storetest.DB, firstWord time.Duration) *house {
+	t.Helper()
 	// Sessions of browsers live by the machine's clock.
 	db.Clock.Advance(time.Until(db.Clock.Now()) * -1)
 	site := simbank.New(db.Clock.Clock())
 	sim := httptest.NewServer(site)
 	t.Cleanup(sim.Close)
-	h := &house{t: t, db: db, site: site, sim: sim.URL, sealer: testSealer(t)}
+	h := &house{t: t, db: db, site: site, sim: sim.URL, sealer: testSealer(t), firstWord: firstWord}
 	h.process = h.start(db.Store)
 	return h
 }
@@ -105,7 +113,7 @@ func (h *house) start(s *store.Store) *process {
 	p.web = httptest.NewUnstartedServer(nil)
 	pages := &web.Server{
 		Clock: clock, Log: log, URL: "http://" + p.web.Listener.Addr().String(), Zone: time.UTC, Windows: view.Windows{Bank: true},
-		People: p.people, Bank: p.desk, Alerts: s.Alerts(), Sessions: s.Sessions(), Stopping: p.stopping,
+		People: p.people, Bank: p.desk, Alerts: s.Alerts(), Sessions: s.Sessions(), Stopping: p.stopping, FirstWord: h.firstWord,
 	}
 	nobody := func(*http.Request) (guichet.Actor, string, error) { return guichet.Actor{}, "", nil }
 	handler, err := pages.Handler((&api.Bank{Desk: p.desk, Log: log, Identify: nobody}).Handler())

@@ -134,9 +134,11 @@ func TestRefusedLogin(t *testing.T) {
 // Two tabs: one answer goes to the bank, the other tab is told.
 func TestSecondTab(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
-		h := newHouse(t, db)
+		h := newHurriedHouse(t, db, 100*time.Millisecond)
 		v := h.visitor("a@example.org")
-		one := v.open("otp")
+		v.open("otp")
+		v.moved(v.cases()[0].Attempt.ID)
+		one := v.get("/init/new-bank/enter-new-fields")
 		two := v.get(one.url.RequestURI())
 		if err := h.site.AddFaults(simbank.Fault{PathPrefix: "/otp", Method: "POST", Kind: simbank.FaultSlow, Seconds: 3, Times: 1}); err != nil {
 			t.Fatal(err)

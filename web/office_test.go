@@ -27,6 +27,7 @@ type office struct {
 	*house
 	desk   *grant.Desk
 	drifts *grant.Reconciler
+	began  int64 // an hour before, in seconds
 	n      int
 }
 
@@ -34,7 +35,7 @@ func newOffice(t *testing.T, db *storetest.DB, changes ...func(*web.Server, stri
 	t.Helper()
 	db.Clock.Advance(time.Until(db.Clock.Now()) * -1) // sessions live by the machine's clock
 	clock := db.Clock.Clock()
-	o := &office{house: &house{t: t, db: db, process: &process{logs: &logBook{}, dead: &sync.WaitGroup{}, web: httptest.NewUnstartedServer(nil)}}}
+	o := &office{began: db.Clock.Now().Add(-time.Hour).Unix(), house: &house{t: t, db: db, process: &process{logs: &logBook{}, dead: &sync.WaitGroup{}, web: httptest.NewUnstartedServer(nil)}}}
 	o.desk = &grant.Desk{
 		Store: db.Grant(), Clock: clock, URL: "http://guichet.test", PurgeAfter: 240 * time.Hour, PurgeRefusedAfter: -1,
 		Providers: map[string]grant.Provider{"api_entreprise": {Name: "api_entreprise", Title: "API Entreprise", Mails: true, Source: "https://datapass.example"}},
@@ -87,7 +88,7 @@ func (o *office) send(event string, id int, title string) guichet.ID {
 	body := fmt.Sprintf(`{"event":%q,"fired_at":%d,"model_type":"authorization_request/api_entreprise","model_id":%d,"data":{"state":"draft","data":{"intitule":%q,
 "scopes":["entreprises"],"contact_technique_email":%q,"contact_technique_family_name":"Benali","contact_metier_email":%q},
 "organization":{"name":"COMMUNE DE VALMONT","siret":"21730065600011"},"applicant":{"email":%q,"family_name":"Morel"}}}`,
-		event, o.db.Clock.Now().Unix()-3600+int64(o.n), id, title, technical, business, applicant)
+		event, o.began+int64(o.n), id, title, technical, business, applicant)
 	answer, err := o.desk.Receive(o.t.Context(), "api_entreprise", grant.V2, []byte(body))
 	if err != nil {
 		o.t.Fatal(err)

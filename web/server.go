@@ -45,6 +45,8 @@ type Server struct {
 	OpenID    *openid.Issuer // who else may say who somebody is; nil: nobody
 	// Stopping, when closed, ends the streams, so that the server can stop.
 	Stopping <-chan struct{}
+	// FirstWord is how long a form waits for what the bank says first; zero: 2 s.
+	FirstWord time.Duration
 	// FailAPI answers an error under /api/, when it is not known who asks.
 	FailAPI func(http.ResponseWriter, *http.Request, error)
 

@@ -87,13 +87,9 @@ func (d demoCmd) Run(ctx context.Context, t terminal, _ *cli) error {
 		failed <- serveSim(ctx, sourceListener, source)
 	}()
 	go func() { failed <- p.serve(ctx) }()
-	if fresh {
-		err = p.waitUntilServed(ctx)
-		if err == nil {
-			err = p.fillDemo(ctx, me, source)
-		}
-	} else {
-		err = nil
+	// Also what an earlier demo had not delivered goes to a server that is there.
+	if err = p.waitUntilServed(ctx); err == nil && fresh {
+		err = p.fillDemo(ctx, me, source)
 	}
 	close(filled)
 	if err == nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -125,12 +126,10 @@ func Postgres(under string) (address string, err error) {
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("initdb: %w: %s", err, out)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := freePort()
 	if err != nil {
 		return "", err
 	}
-	port := l.Addr().(*net.TCPAddr).Port
-	_ = l.Close()
 	// The script's input is our pipe: its end is our end.
 	script := `"$0" -D "$1" -p "$2" -k "$3" -h 127.0.0.1 -c fsync=off -c full_page_writes=off -c max_connections=400 \
 -c shared_buffers=64MB -c max_wal_size=256MB -c wal_level=minimal -c max_wal_senders=0 -c logging_collector=off >"$3/log" 2>&1 & pid=$!; cat >/dev/null; \
@@ -164,6 +163,19 @@ kill -CONT $pid; pkill -CONT -P $pid; kill -INT $pid; wait $pid; rm -rf "$3"`
 		}
 		<-time.After(20 * time.Millisecond) // a server of the outside world is starting
 	}
+}
+
+// freePort is one that nobody listens on, and that the system gives to no connection
+// of its own until the server listens there.
+func freePort() (port int, err error) {
+	for range 100 {
+		port = 10_000 + rand.IntN(5_000)
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			return port, l.Close()
+		}
+	}
+	return 0, err
 }
 
 // roomInMemory is a folder in memory for the files of a server, where there is
