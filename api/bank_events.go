@@ -42,7 +42,7 @@ func (b *Bank) events(w http.ResponseWriter, r *http.Request) {
 	lines := make(chan string)
 	go func() {
 		defer close(lines)
-		err := b.Desk.Watch(ctx, actor, func(e bank.Event) error {
+		err := b.Desk.Watch(ctx, actor, time.Time{}, func(e bank.Event) error {
 			line := fmt.Sprintf("id: %s-%d\nevent: attempt\ndata: {\"kind\":\"attempt\",\"id\":%q}\n\n", e.Attempt, e.Version, e.Attempt)
 			select {
 			case lines <- line:

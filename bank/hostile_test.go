@@ -251,10 +251,10 @@ func TestWatch(t *testing.T) {
 		watching := make(chan error, 1)
 		stranger := guichet.Actor{Kind: guichet.ByPerson, ID: "0190b6e4-0000-7000-8000-000000000002"}
 		go func() {
-			watching <- other.Watch(ctx, h.person, func(e bank.Event) error { events <- e; return nil })
+			watching <- other.Watch(ctx, h.person, time.Time{}, func(e bank.Event) error { events <- e; return nil })
 		}()
 		go func() {
-			_ = other.Watch(ctx, stranger, func(e bank.Event) error { t.Errorf("a stranger hears of %s", e.Attempt); return nil })
+			_ = other.Watch(ctx, stranger, time.Time{}, func(e bank.Event) error { t.Errorf("a stranger hears of %s", e.Attempt); return nil })
 		}()
 		c := h.settled("otp")
 		versions := map[int64]bool{}

@@ -100,14 +100,21 @@ type Event struct {
 	Version int64
 }
 
-// Watch tells of every move of a person's attempts until ctx ends or tell fails.
-func (d *Desk) Watch(ctx context.Context, by guichet.Actor, tell func(Event) error) error {
+// Watch tells of every move of a person's attempts until ctx ends or tell fails: of
+// those since an instant of the last minute, such as the one at which the page was
+// drawn that listens now; zero: from now on.
+func (d *Desk) Watch(ctx context.Context, by guichet.Actor, since time.Time, tell func(Event) error) error {
 	look := time.NewTicker(time.Second)
 	defer look.Stop()
 	// Two transactions may commit in another order than their instants: looking a
 	// little back, and remembering what was told, misses none.
 	const back = 10 * time.Second
 	began := d.Clock.Now()
+	if earliest := began.Add(-time.Minute); since.Before(earliest) && !since.IsZero() {
+		began = earliest
+	} else if since.Before(began) && !since.IsZero() {
+		began = since
+	}
 	told := map[guichet.ID]int64{}
 	for first := true; ; first = false {
 		moved := d.Store.Changed(by.ID)
@@ -121,7 +128,7 @@ func (d *Desk) Watch(ctx context.Context, by guichet.Actor, tell func(Event) err
 			}
 			told[a.ID] = a.Version
 			if first && a.UpdatedAt.Before(began) {
-				continue // before they began to listen
+				continue // they know it
 			}
 			if err := tell(Event{Attempt: a.ID, Version: a.Version}); err != nil {
 				return err

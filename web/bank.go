@@ -195,7 +195,7 @@ func withParameter(address, name, value string) string {
 // that its address names: it is asked over the page.
 func (v visit) bankFrame(f *view.Frame) {
 	ctx := v.r.Context()
-	f.Events = view.PathEvents
+	f.Events = view.EventsURL(ctx)
 	cases, _, err := v.cases()
 	if err != nil {
 		if ctx.Err() == nil { // the page itself says so better, when it needs them

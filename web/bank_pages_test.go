@@ -304,10 +304,10 @@ func TestEvents(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *storetest.DB) {
 		h := newHouse(t, db)
 		v, other := h.visitor("a@example.org"), h.visitor("b@example.org")
-		stream := func(v *visitor) (*bufio.Scanner, *http.Response) {
+		stream := func(v *visitor, since string) (*bufio.Scanner, *http.Response) {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			t.Cleanup(cancel)
-			r, err := http.NewRequestWithContext(ctx, http.MethodGet, v.web.URL+"/events", nil)
+			r, err := http.NewRequestWithContext(ctx, http.MethodGet, v.web.URL+"/events?since="+since, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -322,8 +322,9 @@ func TestEvents(t *testing.T) {
 			}
 			return lines, response
 		}
-		lines, _ := stream(v)
-		silent, _ := stream(other)
+		lines, _ := stream(v, "")
+		silent, _ := stream(other, "whenever")
+		drawn := fmt.Sprint(db.Clock.Now().UnixMicro())
 		v.open("otp")
 		attempt := v.cases()[0].Attempt.ID
 		heard := map[string]bool{}
@@ -336,6 +337,15 @@ func TestEvents(t *testing.T) {
 		for line := range heard {
 			if line != "" && line != "event: changed" && line != "data: "+attempt.String() && !strings.HasPrefix(line, "id: "+attempt.String()+"-") {
 				t.Errorf("the stream says %q", line)
+			}
+		}
+		// Whoever listens only now, on a page that was drawn before, hears of it too.
+		for late, _ := stream(v, drawn); ; {
+			if !late.Scan() {
+				t.Fatalf("what moved between a page and its stream is never told: %v", late.Err())
+			}
+			if late.Text() == "data: "+attempt.String() {
+				break
 			}
 		}
 		// Somebody else hears nothing of it: the first thing they hear is their own.

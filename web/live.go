@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"guichet"
@@ -36,7 +37,7 @@ func (s *Server) events(v visit) error {
 	lines := make(chan string)
 	go func() {
 		defer close(lines)
-		err := s.Bank.Watch(ctx, v.by(), func(e bank.Event) error {
+		err := s.Bank.Watch(ctx, v.by(), v.drawn(), func(e bank.Event) error {
 			select {
 			case lines <- fmt.Sprintf("id: %s-%d\nevent: %s\ndata: %s\n\n", e.Attempt, e.Version, view.ChangedEvent, e.Attempt):
 				return nil
@@ -67,4 +68,14 @@ func (s *Server) events(v visit) error {
 		}
 	}
 	return nil
+}
+
+// drawn is the instant of the page that asks for a stream: what moved between the two
+// is not on it, and nothing else would tell.
+func (v visit) drawn() time.Time {
+	at, err := strconv.ParseInt(v.r.URL.Query().Get("since"), 10, 64)
+	if err != nil || at <= 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(at)
 }

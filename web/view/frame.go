@@ -1,6 +1,9 @@
 package view
 
-import "context"
+import (
+	"context"
+	"strconv"
+)
 
 // A Place is one of the pages that the navigation names.
 type Place string
@@ -153,6 +156,11 @@ const htmxConfig = `{"includeIndicatorCSS":false,"morphIgnore":["data-htmx-power
 // seconds, and at once when the stream of the frame says that something changed.
 // The stream only hurries; a page that cannot have one still goes on.
 const pollTrigger = "every 3s, " + ChangedEvent + " from:body"
+
+// EventsURL is the stream of what moves from the instant at which the page was drawn.
+func EventsURL(ctx context.Context) string {
+	return PathEvents + "?since=" + strconv.FormatInt(ViewerFrom(ctx).Now.UnixMicro(), 10)
+}
 
 // ChangedEvent is the name of the event that the stream of [Frame.Events] sends
 // when an attempt of the reader moved. Its data is the id of the attempt, and
