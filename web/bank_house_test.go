@@ -2,9 +2,6 @@ package web_test
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,7 +9,6 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -26,7 +22,6 @@ import (
 	"guichet/canary"
 	simconnector "guichet/connector/sim"
 	"guichet/job"
-	"guichet/keyring"
 	"guichet/people"
 	simbank "guichet/sim/bank"
 	"guichet/store"
@@ -151,38 +146,6 @@ func (h *house) crash() {
 	h.dead.Wait()
 	h.web.CloseClientConnections()
 	h.process = h.start(h.db.Open())
-}
-
-// testSealer is the real one, on a key file of the test.
-func testSealer(t testing.TB) bank.Sealer {
-	t.Helper()
-	file, _, err := keyring.OpenKeyFile(filepath.Join(t.TempDir(), "key"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, s, err := file.NewKeyset()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sealer{s}
-}
-
-type sealer struct{ *keyring.Sealer }
-
-func (s sealer) Seal(table, row, column string, plain []byte) ([]byte, error) {
-	return s.Sealer.Seal(keyring.Place{Table: table, Row: row, Column: column}, plain)
-}
-
-func (s sealer) Open(table, row, column string, sealed []byte) ([]byte, error) {
-	return s.Sealer.Open(keyring.Place{Table: table, Row: row, Column: column}, sealed)
-}
-
-func (s sealer) Fingerprint(parts ...string) (string, error) {
-	mac := hmac.New(sha256.New, []byte("a key of the tests"))
-	for _, p := range parts {
-		_, _ = fmt.Fprintf(mac, "%d:%s", len(p), p)
-	}
-	return hex.EncodeToString(mac.Sum(nil)), nil
 }
 
 type logBook struct {
