@@ -174,6 +174,14 @@ func TestReopenedIsSaidWhileItLasts(t *testing.T) {
 				}
 			}
 		}
+		// What takes one of several authorizations away says nothing of the instruction.
+		partly := fmt.Sprintf(`{"event":"revoke","fired_at":%d,"model_type":"authorization_request/api_entreprise","model_id":2001,"data":{"state":"validated","applicant":{"email":%q},
+"authorizations":[{"id":1,"state":"revoked","revoked":true,"definition_id":"api_entreprise","created_at":"2026-01-01T00:00:00Z"},{"id":2,"state":"active","revoked":false,"definition_id":"api_entreprise","created_at":"2026-02-01T00:00:00Z"}]}}`,
+			o.began+9, applicant)
+		if _, err := o.desk.Receive(t.Context(), "api_entreprise", grant.V2, []byte(partly)); err != nil {
+			t.Fatal(err)
+		}
+		v.get("/requests/api_entreprise/2001").says(words, "Révocation partielle")
 		mine := o.visitor(applicant).get(view.PathMine)
 		if n := strings.Count(mine.words(), words); n != open {
 			t.Errorf("who applies sees %d re-opened, of %d", n, open)
