@@ -102,3 +102,15 @@ func TestWaitOutlastsTheReading(t *testing.T) {
 		t.Errorf("%d, %d and %d", a, b, c)
 	}
 }
+
+// A creation that says nothing of waiting waits two seconds for the bank's first word.
+func TestCreationWaitsForTheFirstWord(t *testing.T) {
+	t.Parallel()
+	c := newCounter(t, storetest.New(t, "sqlite"))
+	began := time.Now()
+	made := c.call(http.MethodPost, "/api/accesses", strings.Replace(opening("hang"), `"sim"`, `"odd"`, 1)).is(201, "")
+	if took := time.Since(began); took < 2*time.Second || made.text("attempt.outcome") != "" {
+		t.Errorf("after %v: %s", took, made.raw)
+	}
+	c.call(http.MethodPost, "/api/attempts/"+made.text("attempt.id")+"/cancel", "").is(200, "")
+}

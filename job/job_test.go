@@ -234,16 +234,14 @@ func TestRetries(t *testing.T) {
 			},
 		})
 		count := map[string]int{}
-		later := time.NewTicker(5 * time.Millisecond)
-		defer later.Stop()
-		for n := 0; n < 3+2+1; {
-			select {
-			case kind := <-tried:
-				count[kind]++
-				n++
-			case <-later.C: // the next try is an hour after the end of the last, whenever that was
-				db.Clock.Advance(time.Hour)
+		look := time.NewTicker(2 * time.Millisecond)
+		defer look.Stop()
+		for range 3 + 2 + 1 {
+			count[<-tried]++
+			for db.Value("SELECT CAST(COUNT(*) AS TEXT) FROM jobs WHERE state = 'running'") != "0" {
+				<-look.C // until it is put off: an hour is counted from then
 			}
+			db.Clock.Advance(time.Hour)
 		}
 		if count["fails"] != 3 || count["panics"] != 2 || count["hopeless"] != 1 {
 			t.Errorf("tried %v", count)

@@ -99,7 +99,7 @@ func (h *chaosHouse) worker(t *testing.T, m misbehaviour) *Connector {
 	if err != nil {
 		t.Fatal(err)
 	}
-	limits := Limits{Hello: 5 * time.Minute, Quiet: 5 * time.Minute, Grace: 300 * time.Millisecond, Memory: math.MaxInt64} // the race detector reserves much
+	limits := Limits{Hello: 30 * time.Second, Quiet: 30 * time.Second, Grace: 300 * time.Millisecond, Memory: math.MaxInt64} // the race detector reserves much
 	switch m.reason {
 	case "load":
 		limits.Hello = time.Second
@@ -177,7 +177,7 @@ func itEnded(c bank.Case) bool { return !c.Attempt.State.Live() }
 
 func (h *chaosHouse) until(t *testing.T, attempt guichet.ID, done func(bank.Case) bool) bank.Case {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	c, err := h.Wait(ctx, somebody, attempt, done)
 	if err != nil || !done(c) {
