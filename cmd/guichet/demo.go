@@ -45,6 +45,16 @@ func (d demoCmd) Run(ctx context.Context, t terminal, _ *cli) error {
 		}
 		defer func() { _ = os.RemoveAll(folder) }()
 	}
+	// Whoever holds our address would be sent the history of this demo.
+	for _, address := range []string{d.Addr, d.Admin} {
+		free, err := net.Listen("tcp", address)
+		if err != nil {
+			return err
+		}
+		if err := free.Close(); err != nil {
+			return err
+		}
+	}
 	bankListener, err := net.Listen("tcp", d.BankAddr)
 	if err != nil {
 		return err

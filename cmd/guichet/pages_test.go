@@ -6,12 +6,14 @@ import (
 	"io"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -121,6 +123,28 @@ func TestDemoIsKept(t *testing.T) {
 		if r, err := s.Grant().Request(t.Context(), "api_entreprise", number); err != nil || r.Title != title {
 			t.Errorf("%s: %q, %v", number, r.Title, err)
 		}
+	}
+}
+
+// A demo whose address is somebody else's ends, and sends them nothing of its history.
+func TestDemoKeepsToItself(t *testing.T) {
+	t.Parallel()
+	program, err := exec.LookPath("guichet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked atomic.Int64
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
+	t.Cleanup(other.Close)
+	taken := other.Listener.Addr().String()
+	cmd := exec.CommandContext(t.Context(), program, "demo", "--addr", taken, "--admin", freeAddress(t), "--bank-addr", freeAddress(t), "--datapass-addr", freeAddress(t))
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "TMPDIR=" + t.TempDir()}
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), taken) {
+		t.Errorf("it ended with %v: %s", err, out)
+	}
+	if n := asked.Load(); n != 0 {
+		t.Errorf("somebody else was asked %d times", n)
 	}
 }
 
